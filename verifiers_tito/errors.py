@@ -1,0 +1,76 @@
+"""The error tree: everything the library raises on purpose.
+
+`retryable` says whether trying the same thing again may help; the retry policy reads it and nothing
+else. A message names the operation, the numbers and the remedy. This module knows no HTTP: foreign errors are
+mapped where they enter (`verifiers_tito.transport`), always with `raise ... from`.
+
+The names down to `InfraError` are those that authors of `verifiers` environments know.
+"""
+
+from __future__ import annotations
+
+from typing import ClassVar
+
+
+class Error(Exception):
+    """Base of every error of this library. A rollout that meets one ends and carries it."""
+
+    retryable: ClassVar[bool] = False
+
+
+class ModelError(Error):
+    """The model, or the server in front of it, did not answer as asked."""
+
+
+class InvalidModelResponseError(ModelError):
+    """The answer arrived but cannot be trusted: misaligned, malformed, or for other ids than were sent."""
+
+    retryable = True
+
+
+class EmptyModelResponseError(InvalidModelResponseError):
+    """The answer holds no choice, or a choice without text, reasoning, tool calls or tokens."""
+
+
+class OverlongPromptError(Error):
+    """The prompt does not fit the model's context window."""
+
+
+class ToolError(Error):
+    """A tool could not be used."""
+
+
+class ToolParseError(ToolError):
+    """The model's tool call cannot be parsed."""
+
+
+class ToolCallError(ToolError):
+    """The tool was called and failed."""
+
+
+class InfraError(Error):
+    """Something around the model failed: network, sandbox, disk, server process."""
+
+    retryable = True
+
+
+class LocalServerError(InfraError):
+    """A local server did not start, did not stay up, or cannot be started on this machine."""
+
+    retryable = False
+
+
+class EnvironmentHookError(Error):
+    """A method of an environment raised; the original exception is the cause."""
+
+
+class RewardError(Error):
+    """A reward function raised or returned something that is no number; the original exception is the cause."""
+
+
+class ConfigError(Error, ValueError):
+    """A setting is unknown, contradictory or out of range."""
+
+
+class DatumError(Error, ValueError):
+    """A trajectory cannot be turned into training data; the message names field, step and index."""
