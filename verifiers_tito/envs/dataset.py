@@ -1,0 +1,57 @@
+"""Rows of a dataset, wherever they come from, as inputs of rollouts."""
+
+from __future__ import annotations
+
+import json
+import random
+from collections.abc import Callable, Iterable, Mapping
+from typing import Any
+
+from verifiers_tito.errors import ConfigError
+from verifiers_tito.types import Messages, SystemMessage, UserMessage, to_messages
+
+Row = dict[str, Any]
+DatasetLike = Iterable[Mapping[str, Any]] | Callable[[], Iterable[Mapping[str, Any]]]
+"""A list of dicts, a Hugging Face `Dataset`, or a function that makes one of them when first needed."""
+
+
+def to_rows(dataset: DatasetLike) -> list[Row]:
+    """The rows as plain dicts, each with an `example_id` (its position, unless it has one)."""
+    made = dataset() if callable(dataset) else dataset
+    rows = []
+    for position, row in enumerate(made):
+        if not isinstance(row, Mapping):
+            raise ConfigError(f"row {position} of the dataset must be a dict, got {type(row).__name__}")
+        rows.append({"example_id": position, **row})
+    return rows
+
+
+def choose_rows(rows: list[Row], *, count: int, seed: int | None) -> list[Row]:
+    """The first `count` rows (all for -1), of the rows shuffled by `seed` where one is given."""
+    if seed is not None:
+        rows = random.Random(seed).sample(rows, len(rows))
+    return rows if count < 0 else rows[:count]
+
+
+def to_input(row: Mapping[str, Any], *, task: str) -> Row:
+    """A row as an environment hands it on: `info` parsed, and every field that rewards may ask for there."""
+    made: Row = {"example_id": 0, "task": task, "answer": "", **row}
+    info = made.get("info")
+    made["info"] = json.loads(info) if isinstance(info, str) else (info or {})
+    return made
+
+
+def opening_messages(row: Mapping[str, Any], *, system_prompt: str | None, few_shot: Iterable[Any] | None) -> Messages:
+    """The messages a rollout begins with: the row's `prompt` as it is, or system prompt, few-shot and `question`.
+
+    A row with neither gives no question: there the environment speaks first.
+    """
+    if row.get("prompt"):
+        prompt = to_messages(row["prompt"])
+        has_system = any(message.role == "system" for message in prompt)
+        return prompt if has_system or not system_prompt else [SystemMessage(content=system_prompt), *prompt]
+    messages: Messages = [SystemMessage(content=system_prompt)] if system_prompt else []
+    messages += to_messages(list(few_shot or []))
+    if row.get("question") is not None:
+        messages.append(UserMessage(content=str(row["question"])))
+    return messages

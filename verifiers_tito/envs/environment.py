@@ -1,0 +1,181 @@
+"""What every environment has: data, a rubric, tools, and the way to ask the model.
+
+How turns are taken is a subclass's business (`MultiTurnEnv`); how many rollouts run at once is `rollouts`'.
+"""
+
+from __future__ import annotations
+
+import time
+import uuid
+from collections.abc import Iterable, Mapping, Sequence
+from copy import copy
+from functools import cached_property
+from typing import Any
+
+from verifiers_tito.clients.client import Client
+from verifiers_tito.envs.dataset import DatasetLike, Row, choose_rows, opening_messages, to_input, to_rows
+from verifiers_tito.envs.decorators import marked_methods
+from verifiers_tito.errors import ConfigError
+from verifiers_tito.rollouts import run_group
+from verifiers_tito.rubrics import Rubric
+from verifiers_tito.types import Messages, Response, SamplingArgs, State, Tool
+
+
+class Environment:
+    """Base of all environments. Keyword arguments that it does not know become attributes.
+
+    `dataset` rows have a `prompt` (messages) or a `question`; with neither, the environment speaks first.
+    `max_seq_len` cuts the ids of a turn (prompt and sampled together) and marks the turn as truncated.
+    """
+
+    def __init__(
+        self,
+        dataset: DatasetLike | None = None,
+        eval_dataset: DatasetLike | None = None,
+        system_prompt: str | None = None,
+        few_shot: Iterable[Any] | None = None,
+        parser: Any = None,
+        rubric: Rubric | None = None,
+        sampling_args: SamplingArgs | Mapping[str, Any] | None = None,
+        message_type: str = "chat",
+        tool_defs: Sequence[Tool] | None = None,
+        env_id: str | None = None,
+        env_args: Mapping[str, Any] | None = None,
+        max_seq_len: int | None = None,
+        **attributes: Any,
+    ) -> None:
+        if message_type != "chat":
+            raise ConfigError(f'message_type must be "chat", got {message_type!r}')
+        self._dataset, self._eval_dataset = dataset, eval_dataset
+        self.system_prompt, self.few_shot, self.parser = system_prompt, few_shot, parser
+        self.rubric = rubric if rubric is not None else Rubric(parser=parser)
+        self.sampling_args: dict[str, Any] = dict(sampling_args or {})
+        self.message_type = message_type
+        self.tool_defs: list[Tool] = list(tool_defs or [])
+        self.env_id, self.env_args = env_id or "", dict(env_args or {})
+        self.max_seq_len = max_seq_len
+        for name, value in attributes.items():
+            setattr(self, name, value)
+
+    @staticmethod
+    def make_dataset(rows: Iterable[Mapping[str, Any]]) -> list[Row]:
+        """A dataset from rows; `datasets.Dataset.from_list(rows)` does as well."""
+        return to_rows(list(rows))
+
+    @cached_property
+    def dataset(self) -> list[Row]:
+        if self._dataset is None:
+            raise ConfigError(f"{type(self).__name__} has no dataset; give one to its constructor")
+        return to_rows(self._dataset)
+
+    @cached_property
+    def eval_dataset(self) -> list[Row]:
+        return self.dataset if self._eval_dataset is None else to_rows(self._eval_dataset)
+
+    def get_dataset(self, n: int = -1, seed: int | None = None) -> list[Row]:
+        """The first `n` rows (all for -1), shuffled by `seed` where one is given."""
+        return choose_rows(self.dataset, count=n, seed=seed)
+
+    def get_eval_dataset(self, n: int = -1, seed: int | None = None) -> list[Row]:
+        return choose_rows(self.eval_dataset, count=n, seed=seed)
+
+    async def init_state(
+        self,
+        input: Mapping[str, Any],
+        client: Client[Any, Any, Any, Any],
+        model: str,
+        sampling_args: SamplingArgs | Mapping[str, Any] | None = None,
+    ) -> State:
+        """A fresh state. `input` is copied; sampling arguments of the call win over the environment's."""
+        if not isinstance(client, Client):
+            raise ConfigError(
+                f"a rollout needs a client such as OpenAIChatCompletionsTokenClient(ClientConfig(...)), "
+                f"got {type(client).__name__}"
+            )
+        row = to_input(input, task=self.env_id or "default")
+        row["prompt"] = opening_messages(row, system_prompt=self.system_prompt, few_shot=self.few_shot)
+        return State(
+            input=row,
+            client=client,
+            model=model,
+            sampling_args={**self.sampling_args, **(sampling_args or {})},
+            tool_defs=copy(self.tool_defs),
+            trajectory=[],
+            trajectory_id=uuid.uuid4().hex,
+            completion=None,
+            reward=None,
+            advantage=None,
+            metrics=None,
+            error=None,
+            final_env_response=None,
+            stop_condition=None,
+            is_completed=False,
+            is_truncated=False,
+            prompt_too_long=False,
+            timing={"start_time": time.time(), "generation_ms": 0.0, "scoring_ms": 0.0, "total_ms": 0.0},
+            usage={"input_tokens": 0, "output_tokens": 0},
+            _environment_opens=not (input.get("prompt") or input.get("question") is not None),
+        )
+
+    async def get_model_response(
+        self,
+        state: State,
+        prompt: Messages,
+        client: Client[Any, Any, Any, Any] | None = None,
+        model: str | None = None,
+        tool_defs: list[Tool] | None = None,
+        sampling_args: SamplingArgs | None = None,
+    ) -> Response:
+        """Asks the model for the next turn; what is not given is taken from the state."""
+        asked: Client[Any, Any, Any, Any] = client or state["client"]
+        return await asked.get_response(
+            prompt,
+            model or state["model"],
+            sampling_args if sampling_args is not None else state["sampling_args"],
+            (tool_defs if tool_defs is not None else state["tool_defs"]) or None,
+            state=state,
+        )
+
+    async def rollout(
+        self,
+        input: Mapping[str, Any],
+        client: Client[Any, Any, Any, Any],
+        model: str,
+        sampling_args: SamplingArgs | Mapping[str, Any] | None = None,
+    ) -> State:
+        """One rollout, not scored."""
+        raise NotImplementedError(f"{type(self).__name__} does not say how a rollout goes; subclass MultiTurnEnv")
+
+    async def run_rollout(
+        self,
+        input: Mapping[str, Any],
+        client: Client[Any, Any, Any, Any],
+        model: str,
+        sampling_args: SamplingArgs | Mapping[str, Any] | None = None,
+    ) -> State:
+        """One rollout, scored by the rubric."""
+        state = await self.rollout(input, client, model, sampling_args)
+        await self.rubric.score_rollout(state)
+        return state
+
+    async def run_group(
+        self,
+        group_inputs: Sequence[Mapping[str, Any]],
+        client: Client[Any, Any, Any, Any],
+        model: str,
+        sampling_args: SamplingArgs | Mapping[str, Any] | None = None,
+        *,
+        max_concurrent: int | None = None,
+    ) -> list[State]:
+        """Rollouts of one example (`[row] * 8`) at once, scored as a group, with group-centred advantages."""
+
+        async def rollout(row: dict[str, Any]) -> State:
+            return await self.rollout(row, client, model, sampling_args)
+
+        inputs = [dict(row) for row in group_inputs]
+        return await run_group(rollout, inputs, scorer=self.rubric, max_concurrent=max_concurrent)
+
+    async def teardown(self) -> None:
+        """Runs the methods marked `@teardown`."""
+        for method in marked_methods(self, "teardown"):
+            await method()

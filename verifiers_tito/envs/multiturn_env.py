@@ -1,0 +1,216 @@
+"""The turn loop: ask the environment, ask the model, until something says stop.
+
+    setup_state ──► [ get_prompt_messages ──► get_model_response ──► add_trajectory_step ]* ──► render_completion
+                      (calls env_response)        until a @stop condition holds                  ──► @cleanup
+
+Whatever a hook raises ends this rollout and stands in `state["error"]`; other rollouts do not notice. Only a
+refused key is raised to the caller, because it concerns every rollout.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import time
+from collections.abc import Callable, Mapping
+from typing import Any
+
+from verifiers_tito.calling import settle
+from verifiers_tito.clients.client import Client
+from verifiers_tito.envs.decorators import marked_methods, stop
+from verifiers_tito.envs.environment import Environment
+from verifiers_tito.errors import EnvironmentHookError, Error, OverlongPromptError
+from verifiers_tito.types import (
+    Messages,
+    Response,
+    SamplingArgs,
+    State,
+    TrajectoryStep,
+    step_tokens,
+    to_messages,
+)
+
+
+class MultiTurnEnv(Environment):
+    """An environment that answers the model. Subclasses write `env_response` and may write any other hook.
+
+    `max_turns` counts model turns, -1 is no limit; `timeout_seconds` is wall time for one rollout.
+    """
+
+    def __init__(self, max_turns: int = -1, timeout_seconds: float | None = None, **kwargs: Any) -> None:
+        super().__init__(**kwargs)
+        self.max_turns = max_turns
+        self.timeout_seconds = timeout_seconds
+        self.max_total_completion_tokens = -1
+
+    def set_max_total_completion_tokens(self, max_total_completion_tokens: int) -> None:
+        """Ends a rollout once it has sampled this many tokens in all; -1 is no limit."""
+        self.max_total_completion_tokens = max_total_completion_tokens
+
+    async def env_response(self, messages: Messages, state: State, **kwargs: Any) -> Messages | str:
+        """What the environment says to the conversation so far (empty where it speaks first)."""
+        raise NotImplementedError(f"{type(self).__name__} must define env_response(self, messages, state)")
+
+    async def setup_state(self, state: State) -> State:
+        """Adds an environment's own fields to a fresh state."""
+        return state
+
+    async def get_prompt_messages(self, state: State) -> Messages:
+        """The conversation for the next turn. Override it for histories that do not simply grow."""
+        if state["trajectory"]:
+            last = state["trajectory"][-1]
+            history = [*last["prompt"], *last["completion"]]
+            return [*history, *await self._environment_says(history, state)]
+        if state["_environment_opens"]:
+            state["prompt"] = [*state["prompt"], *await self._environment_says(list(state["prompt"]), state)]
+        return list(state["prompt"])
+
+    async def add_trajectory_step(self, state: State, step: TrajectoryStep) -> None:
+        """Keeps a finished turn. Override it to set rewards, advantages or extras of the step."""
+        state["trajectory"].append(step)
+
+    async def render_completion(self, state: State) -> None:
+        """Sets `state["completion"]`: all that was said after the prompt."""
+        if not state["trajectory"]:
+            state["completion"] = []
+            return
+        last = state["trajectory"][-1]
+        said = [*last["prompt"], *last["completion"], *to_messages(state["final_env_response"])]
+        state["completion"] = said[len(state["prompt"]) :]
+
+    async def is_completed(self, state: State) -> bool:
+        """Whether a stop condition holds. Overrides are asked after the built-in and `@stop` conditions."""
+        return await self._stop_condition_holds(state)
+
+    @stop(priority=100)
+    async def has_error(self, state: State) -> bool:
+        return state["error"] is not None
+
+    @stop
+    async def prompt_too_long(self, state: State) -> bool:
+        return bool(state["prompt_too_long"])
+
+    @stop
+    async def max_turns_reached(self, state: State) -> bool:
+        return 0 < self.max_turns <= len(state["trajectory"])
+
+    @stop
+    async def has_final_env_response(self, state: State) -> bool:
+        return state["final_env_response"] is not None
+
+    @stop
+    async def max_total_completion_tokens_reached(self, state: State) -> bool:
+        return 0 < self.max_total_completion_tokens <= state["usage"]["output_tokens"]
+
+    async def rollout(
+        self,
+        input: Mapping[str, Any],
+        client: Client[Any, Any, Any, Any],
+        model: str,
+        sampling_args: SamplingArgs | Mapping[str, Any] | None = None,
+    ) -> State:
+        """One rollout, not scored. Failures are in `state["error"]`."""
+        started = time.perf_counter()
+        state = await self.init_state(input, client, model, sampling_args)
+        try:
+            try:
+                state = await self._hook(self.setup_state, state) or state
+            except Error as error:
+                state["error"] = error
+            await self._take_turns_in_time(state)
+            await self._finish(state)
+        finally:
+            for method in marked_methods(self, "cleanup"):
+                await self._clean_up(method, state)
+        state["timing"]["generation_ms"] = state["timing"]["total_ms"] = (time.perf_counter() - started) * 1000
+        return state
+
+    async def _take_turns_in_time(self, state: State) -> None:
+        try:
+            async with asyncio.timeout(self.timeout_seconds):
+                while not await self._is_finished(state):
+                    await self._take_turn(state)
+        except TimeoutError:
+            state["stop_condition"], state["is_truncated"] = "timeout_reached", True
+
+    async def _take_turn(self, state: State) -> None:
+        """One turn; an error ends the rollout at the next check of the stop conditions."""
+        try:
+            prompt = to_messages(await self._hook(self.get_prompt_messages, state))
+            if state["final_env_response"] is not None:
+                return
+            response = await self.get_model_response(state, prompt)
+            await self._add_response(state, prompt, response)
+        except OverlongPromptError as error:
+            state["prompt_too_long"], state["is_truncated"] = True, True
+            state["overlong_prompt_error"] = error
+        except Error as error:
+            state["error"] = error
+
+    async def _add_response(self, state: State, prompt: Messages, response: Response) -> None:
+        tokens = step_tokens(response, max_seq_len=self.max_seq_len)
+        if response.usage is not None:
+            state["usage"]["input_tokens"] += response.usage.prompt_tokens
+            state["usage"]["output_tokens"] += response.usage.completion_tokens
+        step = TrajectoryStep(
+            prompt=prompt,
+            completion=[response.message.plain()],
+            response=response,
+            tokens=tokens,
+            reward=None,
+            advantage=None,
+            is_truncated=tokens["is_truncated"] if tokens else response.message.is_truncated,
+            trajectory_id=state["trajectory_id"],
+            extras={},
+        )
+        await self._hook(self.add_trajectory_step, state, step)
+
+    async def _is_finished(self, state: State) -> bool:
+        """The conditions, and then an override of `is_completed`, which cannot switch the conditions off."""
+        try:
+            if await self._stop_condition_holds(state):
+                return True
+            if type(self).is_completed is MultiTurnEnv.is_completed:
+                return False
+            state["is_completed"] = bool(await self._hook(self.is_completed, state))
+            if state["is_completed"] and state["stop_condition"] is None:
+                state["stop_condition"] = "is_completed"
+            return bool(state["is_completed"])
+        except Error as error:
+            state["error"], state["stop_condition"] = error, "has_error"
+            return True
+
+    async def _stop_condition_holds(self, state: State) -> bool:
+        for condition in marked_methods(self, "stop"):
+            if await self._hook(condition, state):
+                state["is_completed"], state["stop_condition"] = True, condition.__name__
+                return True
+        return False
+
+    async def _environment_says(self, history: Messages, state: State) -> Messages:
+        return to_messages(await self._hook(self.env_response, history, state))
+
+    async def _finish(self, state: State) -> None:
+        state["is_completed"] = True
+        steps = state["trajectory"]
+        state["is_truncated"] = state["is_truncated"] or any(step["is_truncated"] for step in steps)
+        try:
+            await self._hook(self.render_completion, state)
+        except Error as error:
+            state["error"] = state["error"] or error
+
+    async def _clean_up(self, method: Callable[..., Any], state: State) -> None:
+        try:
+            await self._hook(method, state)
+        except Error as error:
+            state["error"] = state["error"] or error
+
+    async def _hook(self, method: Callable[..., Any], *arguments: Any) -> Any:
+        """Calls a method of the environment; what it raises becomes an `Error` that names the method."""
+        try:
+            return await settle(method(*arguments))
+        except Error:
+            raise
+        except Exception as error:
+            raise EnvironmentHookError(
+                f"{type(self).__name__}.{method.__name__} raised {type(error).__name__}: {error}"
+            ) from error

@@ -1,0 +1,108 @@
+"""A rubric: weighted reward functions, run over finished rollouts.
+
+A reward function that raises does not make the rollout worth 0.0: it has no reward, and `state["error"]` says why.
+A rollout that already failed is not scored.
+"""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Callable, Iterable, Sequence
+from typing import Any
+
+from verifiers_tito.errors import ConfigError, RewardError
+from verifiers_tito.rubrics.advantages import assign_advantages
+from verifiers_tito.rubrics.reward_function import RewardFunction
+from verifiers_tito.types import State
+
+
+class Rubric:
+    """`Rubric(f)`, or `Rubric([f, g], weights=[1.0, 0.5])`. The reward is the weighted sum of the scores."""
+
+    def __init__(
+        self,
+        funcs: Callable[..., Any] | Iterable[Callable[..., Any]] | None = None,
+        weights: Sequence[float] | None = None,
+        parser: Any = None,
+    ) -> None:
+        functions = [funcs] if callable(funcs) else list(funcs or [])
+        weights = [1.0] * len(functions) if weights is None else list(weights)
+        if len(weights) != len(functions):
+            raise ConfigError(
+                f"a rubric needs one weight per function: {len(functions)} functions, {len(weights)} weights"
+            )
+        self.parser = parser
+        self.class_objects: dict[str, Any] = {} if parser is None else {"parser": parser}
+        self._functions: list[RewardFunction] = []
+        for function, weight in zip(functions, weights, strict=True):
+            self.add_reward_func(function, weight)
+
+    @property
+    def funcs(self) -> list[Callable[..., Any]]:
+        return [function.function for function in self._functions]
+
+    @property
+    def weights(self) -> list[float]:
+        return [function.weight for function in self._functions]
+
+    def add_reward_func(self, func: Callable[..., Any], weight: float = 1.0) -> None:
+        self._functions.append(RewardFunction(func, float(weight), self._free_name(func)))
+
+    def add_metric(self, func: Callable[..., Any], weight: float = 0.0) -> None:
+        """A function whose score is recorded; it does not count unless given a weight."""
+        self.add_reward_func(func, weight)
+
+    def add_class_object(self, name: str, obj: Any) -> None:
+        """Makes `obj` available to reward functions under `name`."""
+        self.class_objects[name] = obj
+
+    async def score_rollout(self, state: State) -> None:
+        """Sets `reward` and `metrics` of one rollout. Group functions need `score_group`."""
+        needs_group = [function.name for function in self._functions if function.scores_groups]
+        if needs_group:
+            raise ConfigError(f"{', '.join(needs_group)} scores a group: use score_group")
+        await self._score([state])
+
+    async def score_group(self, states: Sequence[State]) -> None:
+        """Sets `reward`, `metrics` and group-centred `advantage` of rollouts of one example."""
+        await self._score(states)
+        assign_advantages(states)
+
+    async def _score(self, states: Sequence[State]) -> None:
+        started = time.perf_counter()
+        for state in states:
+            state["reward"], state["metrics"] = None, {}
+        for function in self._functions:
+            await self._run(function, [state for state in states if state.get("error") is None])
+        elapsed_ms = (time.perf_counter() - started) * 1000
+        for state in states:
+            if state.get("error") is None:
+                scores = state["metrics"]
+                state["reward"] = sum(function.weight * scores[function.name] for function in self._functions)
+            if state.get("timing"):
+                state["timing"]["scoring_ms"] = elapsed_ms
+                state["timing"]["total_ms"] = state["timing"]["generation_ms"] + elapsed_ms
+
+    async def _run(self, function: RewardFunction, states: Sequence[State]) -> None:
+        """One function over all states; what it raises ends the scoring of the states it was raised for."""
+        if function.scores_groups:
+            try:
+                scores = await function.score_group(states, self.class_objects)
+            except RewardError as error:
+                for state in states:
+                    state["error"] = error
+                return
+            for state, score in zip(states, scores, strict=True):
+                state["metrics"][function.name] = score
+            return
+        for state in states:
+            try:
+                state["metrics"][function.name] = await function.score(state, self.class_objects)
+            except RewardError as error:
+                state["error"] = error
+
+    def _free_name(self, function: Callable[..., Any]) -> str:
+        name = getattr(function, "__name__", type(function).__name__)
+        taken = {known.name for known in self._functions}
+        names = [name, *(f"{name}_{number}" for number in range(2, len(taken) + 2))]
+        return next(candidate for candidate in names if candidate not in taken)

@@ -1,0 +1,70 @@
+"""Digests of messages, so that histories are compared by one number and never message by message.
+
+Two messages have the same digest when a chat template cannot tell them apart in a way that matters for stitching:
+content `None` and `""` are one, tool-call arguments may differ in JSON white space, and `reasoning` is
+`reasoning_content`. A changed word, key order or number spelling is a difference.
+"""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Iterable, Mapping
+from hashlib import blake2b
+from typing import Any
+
+from verifiers_tito.types import Message, to_message
+
+_DIGEST_BYTES = 16
+_IGNORED_FIELDS = frozenset(
+    {"finish_reason", "is_truncated", "tokens", "refusal", "annotations", "audio", "function_call"}
+)
+
+
+def chain_digests(messages: Iterable[Message | Mapping[str, Any]]) -> list[bytes]:
+    """Entry i stands for the first i+1 messages."""
+    digests: list[bytes] = []
+    chain = b""
+    for message in messages:
+        chain = blake2b(chain + message_digest(message), digest_size=_DIGEST_BYTES).digest()
+        digests.append(chain)
+    return digests
+
+
+def message_digest(message: Message | Mapping[str, Any]) -> bytes:
+    """The digest of one message, given as a model or as a dict in OpenAI's shape."""
+    fields = {
+        key: _canonical(key, value)
+        for key, value in to_message(message).items()
+        if key not in _IGNORED_FIELDS and value not in (None, "", [])
+    }
+    return value_digest(fields)
+
+
+def value_digest(value: Any) -> bytes:
+    """The digest of a JSON-like value, whatever the order of its keys."""
+    text = json.dumps(value, sort_keys=True, ensure_ascii=False, separators=(",", ":"), default=_plain)
+    return blake2b(text.encode("utf-8", "surrogatepass"), digest_size=_DIGEST_BYTES).digest()
+
+
+def _canonical(key: str, value: Any) -> Any:
+    if key != "tool_calls":
+        return value
+    return [[call.id, call.name, _canonical_json(call.arguments)] for call in value]
+
+
+def _canonical_json(text: str) -> Any:
+    """JSON text as nested lists that keep key order, duplicate keys and number spelling, but no white space."""
+    try:
+        return ["json", json.loads(text, object_pairs_hook=_pairs, parse_int=str, parse_float=str)]
+    except ValueError:
+        return ["text", text]
+
+
+def _pairs(pairs: list[tuple[str, Any]]) -> list[Any]:
+    return ["object", *pairs]
+
+
+def _plain(value: Any) -> Any:
+    if hasattr(value, "items"):
+        return dict(value.items())
+    raise TypeError(f"a message may hold JSON-like values only, got {type(value).__name__}")

@@ -1,0 +1,27 @@
+"""What stitching a turn came to."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+from verifiers_tito.types import FallbackReason
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Stitched:
+    """A prompt in ids: the first `reused_ids` were sent or sampled before, the other `bridged_ids` are new."""
+
+    token_ids: list[int]
+    reused_ids: int
+
+    @property
+    def bridged_ids(self) -> int:
+        return len(self.token_ids) - self.reused_ids
+
+
+@dataclass(frozen=True, slots=True)
+class Fallback:
+    """The prompt has to go in as messages, because of `reason`; `detail` adds words where somebody gave them."""
+
+    reason: FallbackReason
+    detail: str = ""

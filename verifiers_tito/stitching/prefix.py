@@ -1,0 +1,55 @@
+"""Finding the earlier turn that a prompt continues.
+
+A trajectory need not be one growing conversation: agents interleave, histories are rewritten, branches return.
+So the turn to continue is the one whose messages (prompt and completion) are the longest prefix of the new prompt,
+the latest of them where two are equally long. Each message is digested once when its step is added; a look-up costs
+one digest chain over the prompt.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from typing import Any
+
+from verifiers_tito.stitching.digest import chain_digests
+from verifiers_tito.types import Message, TrajectoryStep
+
+
+@dataclass(frozen=True, slots=True)
+class PrefixMatch:
+    """`step` holds the first `message_count` messages of the prompt."""
+
+    step: TrajectoryStep
+    message_count: int
+
+
+class PrefixIndex:
+    """The steps of one trajectory by the digest of their messages. Steps without ids cannot be continued."""
+
+    def __init__(self) -> None:
+        self._steps: list[TrajectoryStep] = []
+        self._by_digest: dict[bytes, TrajectoryStep] = {}
+
+    def sync(self, trajectory: Sequence[TrajectoryStep]) -> None:
+        """Takes in new steps; where the trajectory was cut or edited, starts over."""
+        known = len(self._steps)
+        same = known <= len(trajectory) and all(a is b for a, b in zip(self._steps, trajectory, strict=False))
+        if not same:
+            self._steps, self._by_digest, known = [], {}, 0
+        for step in trajectory[known:]:
+            self._add(step)
+
+    def match(self, prompt: Sequence[Message | Mapping[str, Any]]) -> PrefixMatch | None:
+        """The longest match, or None where no step's messages are a prefix of `prompt`."""
+        chain = chain_digests(prompt)
+        for count in range(len(chain), 0, -1):
+            step = self._by_digest.get(chain[count - 1])
+            if step is not None:
+                return PrefixMatch(step, count)
+        return None
+
+    def _add(self, step: TrajectoryStep) -> None:
+        self._steps.append(step)
+        if step["tokens"] is not None:
+            self._by_digest[chain_digests([*step["prompt"], *step["completion"]])[-1]] = step

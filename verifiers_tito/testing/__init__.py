@@ -1,0 +1,30 @@
+"""Public fakes for tests of environments, clients and trainers: a vLLM without a model.
+
+Needs the extra `testing`.
+"""
+
+from verifiers_tito.testing.fake_chat import FakeModel
+from verifiers_tito.testing.fake_routes import RecordedRequest
+from verifiers_tito.testing.fake_vllm import FakeVLLM
+from verifiers_tito.testing.scripts import (
+    Completion,
+    FakeRequest,
+    Script,
+    echo_last_user,
+    random_tokens,
+    replies,
+    replies_by_turn,
+)
+
+__all__ = [
+    "Completion",
+    "FakeModel",
+    "FakeRequest",
+    "FakeVLLM",
+    "RecordedRequest",
+    "Script",
+    "echo_last_user",
+    "random_tokens",
+    "replies",
+    "replies_by_turn",
+]

@@ -1,0 +1,295 @@
+"""A chat completion of the fake, from the decoded body to an answer.
+
+Flow: body -> prompt ids (rendered, or as sent) -> vLLM's checks of lengths and sampling -> the script, once per
+choice -> the engine -> `ChatAnswer`. It knows no HTTP; how an answer looks on the wire is `fake_answers`.
+"""
+
+from __future__ import annotations
+
+import time
+import uuid
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from verifiers_tito.errors import ConfigError
+from verifiers_tito.testing import fake_parsing
+from verifiers_tito.testing.fake_bodies import ChatBody, RenderBody, chat_body
+from verifiers_tito.testing.fake_engine import Generated, Limits, PrefixCache, generate
+from verifiers_tito.testing.fake_errors import Refusal, overlong, refused_value, unknown_model
+from verifiers_tito.testing.fake_tokenizer import FakeTokenizer
+from verifiers_tito.testing.scripts import Completion, FakeRequest, Script
+from verifiers_tito.wire.routes import CHAT_TOKENS
+from verifiers_tito.wire.token_ids import TokenIdsError, check_token_ids
+
+_MOST_TOP_LOGPROBS = 20
+_REFUSED_WITH_TOKENS = ("echo", "truncate_prompt_tokens", "use_beam_search")
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class FakeModel:
+    """What the fake serves: tokenizer and template of a model folder (its weights are not read), under a name."""
+
+    folder: Path
+    name: str = "fake"
+    max_model_len: int = 8192
+
+    def __post_init__(self) -> None:
+        if self.max_model_len < 2:
+            raise ConfigError(f"max_model_len must be at least 2, got {self.max_model_len}")
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class ServerOptions:
+    """The command line of the vLLM that is faked, as far as it shows in answers."""
+
+    reasoning_parser: str | None = None
+    tool_call_parser: str | None = None
+    block_size: int = 16
+
+    def __post_init__(self) -> None:
+        if self.reasoning_parser not in (None, "qwen3"):
+            raise ConfigError(f"the fake has the reasoning parser 'qwen3', not {self.reasoning_parser!r}")
+        if self.tool_call_parser not in (None, "hermes"):
+            raise ConfigError(f"the fake has the tool call parser 'hermes', not {self.tool_call_parser!r}")
+        if self.block_size < 1:
+            raise ConfigError(f"block_size must be at least 1, got {self.block_size}")
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class ChatAnswer:
+    """A finished completion: everything that the wire's shapes are made from."""
+
+    id: str
+    created: int
+    model: str
+    body: ChatBody
+    prompt_ids: list[int]
+    choices: list[Generated]
+    cached_tokens: int
+    created_cache_tokens: int
+    thinking: bool
+    """The answer's whole text is parsed for thinking."""
+    thinking_in_stream: bool
+    """vLLM's streams look at the prompt, too: where it closed the thinking, nothing is parsed."""
+    tool_calls: bool
+    reasoning_tokens: int | None
+
+
+class FakeChat:
+    """Answers chat completions. Holds the fake's only state: the prefix cache and the number of requests."""
+
+    def __init__(self, *, model: FakeModel, tokenizer: FakeTokenizer, script: Script, options: ServerOptions) -> None:
+        self._model = model
+        self._tokenizer = tokenizer
+        self._script = script
+        self._options = options
+        self._cache = PrefixCache(block_size=options.block_size)
+        self._marks = {
+            mark: tokenizer.id_of(mark)
+            for mark in (
+                *fake_parsing.TURN_BORDERS,
+                fake_parsing.THINK,
+                fake_parsing.THINK_END,
+                fake_parsing.CALL,
+            )
+        }
+        self._number = 0
+
+    def check_model(self, name: str | None) -> None:
+        if name and name != self._model.name:
+            raise unknown_model(name, served=self._model.name)
+
+    def render(self, body: RenderBody) -> list[int]:
+        """Prompt ids of messages, as both chat and /tokenize make them."""
+        if body.chat_template is not None or "chat_template" in (body.chat_template_kwargs or {}):
+            raise Refusal(
+                "Chat template is passed with request, but --trust-request-chat-template is not set. Refused request "
+                "with untrusted chat template."
+            )
+        return self._tokenizer.render(
+            body.messages,
+            tools=None if body.tools is None else [tool.for_template() for tool in body.tools],
+            template_arguments=body.template_arguments(),
+            add_generation_prompt=body.add_generation_prompt,
+            continue_final_message=body.continue_final_message,
+            add_special_tokens=body.add_special_tokens,
+        )
+
+    def answer(self, raw: Any, *, path: str, request_id: str | None) -> ChatAnswer:
+        """A whole chat completion; raises `Refusal` where vLLM answers with an error."""
+        body = chat_body(raw, tokens_in=path == CHAT_TOKENS)
+        self.check_model(body.model)
+        if body.n is not None and body.n < 1:
+            raise Refusal(f"n must be at least 1, got {body.n}.")
+        self._check_tool_parser(body)
+        self._check_most_new_tokens(body)
+        prompt_ids = self._prompt_ids(body, raw=raw, path=path)
+        limits = self._limits(body, prompt_tokens=len(prompt_ids))
+        _check_sampling(body)
+        cached_tokens = self._cache.cached_tokens(prompt_ids)
+        created = self._cache.created_tokens(prompt_ids, cached_tokens=cached_tokens)
+        number, self._number = self._number, self._number + 1
+        choices = [
+            generate(
+                self._completion(body, raw=raw, path=path, prompt_ids=prompt_ids, number=number, choice=choice),
+                prompt_ids=prompt_ids,
+                tokenizer=self._tokenizer,
+                limits=limits,
+            )
+            for choice in range(body.n or 1)
+        ]
+        for generated in choices:
+            self._cache.add([*prompt_ids, *generated.token_ids[:-1]])
+        thinking = self._thinks(body)
+        return ChatAnswer(
+            id=f"chatcmpl-{request_id or body.request_id or uuid.uuid4().hex[:16]}",
+            created=int(time.time()),
+            model=self._model.name,
+            body=body,
+            prompt_ids=prompt_ids,
+            choices=choices,
+            cached_tokens=cached_tokens,
+            created_cache_tokens=created,
+            thinking=thinking,
+            thinking_in_stream=thinking and not fake_parsing.prompt_ends_reasoning(prompt_ids, marks=self._marks),
+            tool_calls=body.wants_tool_calls and self._options.tool_call_parser is not None,
+            reasoning_tokens=self._reasoning_tokens(choices, thinking=thinking),
+        )
+
+    def _thinks(self, body: ChatBody) -> bool:
+        enabled = body.template_arguments().get("enable_thinking", True)
+        return self._options.reasoning_parser is not None and bool(enabled)
+
+    def _reasoning_tokens(self, choices: list[Generated], *, thinking: bool) -> int | None:
+        if self._options.reasoning_parser is None:
+            return None
+        if not thinking:
+            return 0
+        sampled = [choice.token_ids[:-1] if choice.ended_by_token else choice.token_ids for choice in choices]
+        return sum(fake_parsing.count_reasoning_tokens(ids, marks=self._marks) for ids in sampled)
+
+    def _check_tool_parser(self, body: ChatBody) -> None:
+        if self._options.tool_call_parser is not None or body.tool_choice in (None, "none"):
+            return
+        if body.tool_choice == "auto":
+            raise Refusal('"auto" tool choice requires --enable-auto-tool-choice and --tool-call-parser to be set')
+        raise Refusal(f"tool_choice={_described(body.tool_choice)} requires --tool-call-parser to be set")
+
+    def _check_most_new_tokens(self, body: ChatBody) -> None:
+        limit = self._model.max_model_len
+        wanted = body.most_new_tokens
+        if wanted is not None and wanted > limit:
+            name = "max_tokens" if body.max_completion_tokens is None else "max_completion_tokens"
+            raise refused_value(
+                f"{name}={wanted} cannot be greater than max_model_len={limit}. Please request fewer output tokens.",
+                param=name,
+                value=wanted,
+            )
+
+    def _prompt_ids(self, body: ChatBody, *, raw: Any, path: str) -> list[int]:
+        limit = self._model.max_model_len
+        if path == CHAT_TOKENS:
+            prompt_ids, rendered = self._sent_tokens(body, raw=raw), True
+        elif (body.kv_transfer_params or {}).get("prompt_token_ids") is not None:
+            prompt_ids, rendered = self._transferred_tokens(body), False
+        else:
+            prompt_ids, rendered = self.render(body), True
+        if len(prompt_ids) > limit:
+            raise overlong(len(prompt_ids), limit=limit, rendered=rendered)
+        return prompt_ids
+
+    def _sent_tokens(self, body: ChatBody, *, raw: Any) -> list[int]:
+        for name in _REFUSED_WITH_TOKENS:
+            if raw.get(name) not in (None, False):
+                raise Refusal(f"{CHAT_TOKENS} does not take {name}", param=name)
+        try:
+            return check_token_ids(body.tokens, vocabulary_size=self._tokenizer.vocabulary_size)
+        except TokenIdsError as exc:
+            raise Refusal(str(exc), param="tokens") from exc
+
+    def _transferred_tokens(self, body: ChatBody) -> list[int]:
+        """Stock vLLM's own way to send a prompt's ids."""
+        ids = (body.kv_transfer_params or {})["prompt_token_ids"]
+        parameter = "kv_transfer_params.prompt_token_ids"
+        if not isinstance(ids, list) or not ids or any(type(i) is not int or i < 0 for i in ids):
+            raise refused_value(
+                "`kv_transfer_params['prompt_token_ids']` must be a non-empty list of non-negative integers.",
+                param=parameter,
+            )
+        if max(ids) >= self._tokenizer.vocabulary_size:
+            raise refused_value(f"Token id {max(ids)} is out of vocabulary", param=parameter)
+        return ids
+
+    def _limits(self, body: ChatBody, *, prompt_tokens: int) -> Limits:
+        room = self._model.max_model_len - prompt_tokens
+        most = room if body.most_new_tokens is None else min(room, body.most_new_tokens)
+        if most < 1:
+            raise refused_value(f"max_tokens must be at least 1, got {most}.", param="max_tokens", value=most)
+        if body.min_tokens > most:
+            raise Refusal(f"min_tokens must be less than or equal to max_tokens={most}, got {body.min_tokens}.")
+        keeps_special = self._options.reasoning_parser is not None or (
+            self._options.tool_call_parser is not None and body.wants_tool_calls
+        )
+        return Limits(
+            most_new_tokens=most,
+            fewest_new_tokens=body.min_tokens if body.forced_text is None else 0,
+            stop_strings=tuple(body.stop_strings),
+            stop_ids=frozenset(body.stop_token_ids or ()),
+            ignore_end_of_turn=body.ignore_eos,
+            show_stop=body.include_stop_str_in_output,
+            skip_special_tokens=body.skip_special_tokens and not keeps_special,
+        )
+
+    def _completion(
+        self, body: ChatBody, *, raw: Any, path: str, prompt_ids: list[int], number: int, choice: int
+    ) -> Completion:
+        if body.forced_text is not None:
+            return Completion(text=body.forced_text)
+        request = FakeRequest(
+            path=path,
+            body=raw,
+            prompt_ids=prompt_ids,
+            number=number,
+            choice=choice,
+            vocabulary_size=self._tokenizer.vocabulary_size,
+        )
+        try:
+            return self._script(request)
+        except Exception as exc:  # the caller's code: its failure has to reach the caller's client
+            raise Refusal(f"the fake's script failed: {exc}", status=500, type_="InternalServerError") from exc
+
+
+def _check_sampling(body: ChatBody) -> None:
+    """vLLM's ranges, in its words. Some of its messages name the parameter, others do not."""
+    if body.temperature is not None and body.temperature < 0:
+        raise refused_value(
+            f"temperature must be non-negative, got {body.temperature}.",
+            param="temperature",
+            value=body.temperature,
+        )
+    if body.top_p is not None and not 0 < body.top_p <= 1:
+        raise refused_value(f"top_p must be in (0, 1], got {body.top_p}.", param="top_p", value=body.top_p)
+    if body.top_k is not None and body.top_k < -1:
+        raise Refusal(f"top_k must be 0 (disable), or at least 1, got {body.top_k}.")
+    if body.min_p is not None and not 0 <= body.min_p <= 1:
+        raise Refusal(f"min_p must be in [0, 1], got {body.min_p}.")
+    for name in ("presence_penalty", "frequency_penalty"):
+        value = getattr(body, name)
+        if value is not None and not -2 <= value <= 2:
+            raise Refusal(f"{name} must be in [-2, 2], got {value}.")
+    if "" in body.stop_strings:
+        raise Refusal("stop cannot contain an empty string.")
+    if body.logprobs and (body.top_logprobs or 0) > _MOST_TOP_LOGPROBS:
+        raise refused_value(
+            f"Requested sample logprobs of {body.top_logprobs}, which is greater than max allowed: "
+            f"{_MOST_TOP_LOGPROBS}",
+            param="logprobs",
+            value=body.top_logprobs,
+        )
+
+
+def _described(tool_choice: str | dict[str, Any]) -> str:
+    if isinstance(tool_choice, str):
+        return f'"{tool_choice}"'
+    return f'function "{tool_choice.get("function", {}).get("name")}"'

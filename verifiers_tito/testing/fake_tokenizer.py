@@ -1,0 +1,226 @@
+"""The fake's tokenizer and chat template: real ones, from a model folder.
+
+Flow: messages of the wire -> the conversation that vLLM hands to the template -> text -> ids; and back, ids -> text,
+token by token. It follows vLLM where vLLM differs from a plain `apply_chat_template`. It knows no HTTP, no sampling.
+
+Contents are handed over as strings (vLLM's "string" content format); templates that loop over content parts, and
+media, are out of its reach.
+"""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from verifiers_tito.errors import ConfigError
+from verifiers_tito.testing.fake_errors import Refusal, refused_value
+
+_OUR_TEMPLATE_ARGUMENTS = frozenset(
+    {"tokenize", "return_dict", "return_tensors", "return_assistant_tokens_mask", "tokenizer_kwargs"}
+    | {
+        "padding",
+        "truncation",
+        "max_length",
+        "conversation",
+        "add_generation_prompt",
+        "continue_final_message",
+    }
+)
+_CONTEXT_TOKENS = 4
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class EndIds:
+    """Ids that end a turn: the tokenizer's own, and further ones of the model's generation config."""
+
+    turn: int
+    others: frozenset[int]
+
+
+class FakeTokenizer:
+    """A `transformers` tokenizer with its chat template. Built by `load_tokenizer`."""
+
+    def __init__(self, tokenizer: Any, *, vocabulary_size: int, end_ids: EndIds, decode_stream: Any) -> None:
+        self._tokenizer = tokenizer
+        self._decode_stream = decode_stream
+        self.vocabulary_size = vocabulary_size
+        self.end_ids = end_ids
+
+    def id_of(self, token: str) -> int | None:
+        """The id of a token of the vocabulary, if it has one."""
+        return self._tokenizer.get_vocab().get(token)  # type: ignore[no-any-return]
+
+    def encode(self, text: str, *, add_special_tokens: bool) -> list[int]:
+        return list(self._tokenizer(text, add_special_tokens=add_special_tokens).input_ids)
+
+    def decode(self, token_ids: Sequence[int]) -> str:
+        return str(self._tokenizer.decode(list(token_ids)))
+
+    def names(self, token_ids: Sequence[int]) -> list[str | None]:
+        return list(self._tokenizer.convert_ids_to_tokens(list(token_ids)))
+
+    def render(
+        self,
+        messages: Sequence[Mapping[str, Any]],
+        *,
+        tools: Sequence[Mapping[str, Any]] | None,
+        template_arguments: Mapping[str, Any],
+        add_generation_prompt: bool,
+        continue_final_message: bool,
+        add_special_tokens: bool,
+    ) -> list[int]:
+        """The prompt's ids. What the template refuses is a `Refusal` with the template's own words."""
+        conversation = self._conversation(messages)
+        arguments = {k: v for k, v in template_arguments.items() if k not in _OUR_TEMPLATE_ARGUMENTS}
+        if tools is not None:
+            arguments["tools"] = list(tools)
+        try:
+            text = self._tokenizer.apply_chat_template(
+                conversation,
+                tokenize=False,
+                add_generation_prompt=add_generation_prompt,
+                continue_final_message=continue_final_message,
+                **arguments,
+            )
+        except Exception as exc:  # a template is a program: whatever it raises is an answer about this request
+            raise Refusal(str(exc)) from exc
+        return self.encode(text, add_special_tokens=add_special_tokens)
+
+    def text_stream(self, prompt_ids: Sequence[int], *, skip_special_tokens: bool) -> TextStream:
+        stream = self._decode_stream(ids=list(prompt_ids), skip_special_tokens=skip_special_tokens)
+        return TextStream(stream, self._tokenizer.backend_tokenizer)
+
+    def shown_token(self, token_id: int, *, before: Sequence[int]) -> str:
+        """How vLLM writes a token among log-probabilities.
+
+        The bytes of a character that spans several tokens belong to the token that completes it; the ones before
+        show as "".
+        """
+        text = self.decode([token_id])
+        if not text.endswith("�"):
+            return text
+        for length in range(1, min(len(before), _CONTEXT_TOKENS) + 1):
+            context = list(before[-length:])
+            whole = self.decode([*context, token_id])
+            if not whole.endswith("�"):
+                while context and self.decode(context[-1:]).endswith("�"):
+                    context.pop()
+                return whole.removeprefix(self.decode(context))
+        return ""
+
+    def _conversation(self, messages: Sequence[Mapping[str, Any]]) -> list[dict[str, Any]]:
+        if not messages:
+            raise Refusal("Cannot apply chat template to an empty conversation. Provide at least one message.")
+        conversation = [_template_message(message) for message in messages]
+        if "developer" not in str(self._tokenizer.chat_template):
+            for message in conversation:
+                message["role"] = "system" if message["role"] == "developer" else message["role"]
+        return conversation
+
+
+class TextStream:
+    """Text of ids that come one at a time. A character that is not complete yet gives no text."""
+
+    def __init__(self, stream: Any, backend: Any) -> None:
+        self._stream = stream
+        self._backend = backend
+
+    def step(self, token_id: int) -> str:
+        return self._stream.step(self._backend, token_id) or ""
+
+
+def load_tokenizer(folder: Path) -> FakeTokenizer:
+    """Reads tokenizer, template, vocabulary size and end ids from a model folder. Takes a second or two."""
+    from tokenizers.decoders import DecodeStream  # noqa: PLC0415  heavy, and only the fake needs it
+    from transformers import AutoTokenizer  # noqa: PLC0415
+
+    tokenizer = AutoTokenizer.from_pretrained(str(folder))
+    if not tokenizer.is_fast or not tokenizer.chat_template or tokenizer.eos_token_id is None:
+        raise ConfigError(
+            f"the fake vLLM cannot use the tokenizer in {folder}: it needs a fast tokenizer (tokenizer.json) with a "
+            "chat template and an end-of-turn token"
+        )
+    config = _json_of(folder / "config.json")
+    generation = _json_of(folder / "generation_config.json").get("eos_token_id", [])
+    others = {generation} if isinstance(generation, int) else set(generation)
+    return FakeTokenizer(
+        tokenizer,
+        vocabulary_size=int(config.get("vocab_size", len(tokenizer))),
+        end_ids=EndIds(turn=tokenizer.eos_token_id, others=frozenset(others - {tokenizer.eos_token_id})),
+        decode_stream=DecodeStream,
+    )
+
+
+def _json_of(path: Path) -> dict[str, Any]:
+    return json.loads(path.read_text()) if path.exists() else {}
+
+
+def _template_message(message: Mapping[str, Any]) -> dict[str, Any]:
+    """One message as templates get it: content a string, arguments an object, the reasoning under both names."""
+    role = message.get("role")
+    if not isinstance(role, str):
+        raise Refusal(
+            "1 validation error:\n  {'type': 'missing', 'loc': 'body.messages.role', 'msg': 'Field required'}",
+            type_="Bad Request",
+            param="body.messages.role",
+        )
+    made: dict[str, Any] = {"role": role, "content": _content_text(message)}
+    if role == "assistant":
+        if message.get("tool_calls"):
+            made["tool_calls"] = [_template_call(call) for call in message["tool_calls"]]
+        if message.get("reasoning") is not None:
+            made["reasoning"] = made["reasoning_content"] = message["reasoning"]
+    if role == "tool" and "tool_call_id" in message:
+        made["tool_call_id"] = message["tool_call_id"]
+    if isinstance(message.get("name"), str):
+        made["name"] = message["name"]
+    return made
+
+
+def _content_text(message: Mapping[str, Any]) -> str:
+    content = message.get("content")
+    if content is None and ("content" not in message or message.get("role") == "assistant"):
+        return ""
+    if isinstance(content, str):
+        return content
+    if isinstance(content, list):
+        return "\n".join(_part_texts(content))
+    raise _bad_messages("content", content)
+
+
+def _part_texts(parts: Iterable[Any]) -> Iterable[str]:
+    for part in parts:
+        if not isinstance(part, dict):
+            raise _bad_messages("content", part)
+        if part.get("type") not in ("text", "refusal"):
+            raise Refusal("the served model is not a multimodal model")
+        yield str(part.get("text", part.get("refusal", "")))
+
+
+def _bad_messages(field: str, value: object) -> Refusal:
+    return Refusal(
+        f"1 validation error:\n  {{'type': 'string_type', 'loc': 'body.messages.{field}', "
+        f"'msg': 'Input should be a valid string', 'input': {str(value)!r}}}",
+        type_="Bad Request",
+        param=f"body.messages.{field}",
+    )
+
+
+def _template_call(call: Any) -> dict[str, Any]:
+    """A tool call with its arguments as an object. What is no JSON object becomes an empty one, as in vLLM."""
+    function = call.get("function") if isinstance(call, dict) else None
+    if not isinstance(function, dict) or call.get("type", "function") != "function":
+        raise refused_value(
+            "chat completions only support assistant tool_calls of type 'function'.", param="tool_calls"
+        )
+    arguments = function.get("arguments")
+    if arguments is not None and not isinstance(arguments, str):
+        raise _bad_messages("tool_calls.function.arguments", arguments)
+    try:
+        parsed = json.loads(arguments or "{}")
+    except json.JSONDecodeError:
+        parsed = {}
+    return {**call, "function": {**function, "arguments": parsed if isinstance(parsed, dict) else {}}}

@@ -1,0 +1,152 @@
+"""`FakeVLLM`: the fake as a server on a free loopback port, in the running event loop.
+
+Flow: load the tokenizer, bind a port, run uvicorn as a task, wait until it listens; on leaving, stop it and wait for
+it. It installs no signal handlers and writes no log. What it answers is none of its business.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+import socket
+from collections.abc import Iterator
+from types import TracebackType
+from typing import Self
+
+import uvicorn
+
+from verifiers_tito.errors import LocalServerError
+from verifiers_tito.testing.fake_chat import FakeChat, FakeModel, ServerOptions
+from verifiers_tito.testing.fake_routes import FakeApp, RecordedRequest
+from verifiers_tito.testing.fake_tokenizer import load_tokenizer
+from verifiers_tito.testing.scripts import Script
+
+_GRACE_SECONDS = 1
+
+
+class FakeVLLM:
+    """A server that speaks vLLM's wire, with a real tokenizer and template and scripted completions.
+
+        async with FakeVLLM(FakeModel(folder=folder), script=replies(["Hello."])) as fake:
+            client = AsyncOpenAI(base_url=fake.base_url, api_key="EMPTY")
+
+    `token_route=False` makes it look like a stock vLLM, without `/v1/chat/completions/tokens`. `reasoning_parser` and
+    `tool_call_parser` are vLLM's flags of the same names. The event loop must keep running for it to answer.
+    """
+
+    def __init__(
+        self,
+        model: FakeModel,
+        *,
+        script: Script,
+        api_key: str | None = None,
+        token_route: bool = True,
+        reasoning_parser: str | None = None,
+        tool_call_parser: str | None = None,
+        block_size: int = 16,
+    ) -> None:
+        self.model = model
+        self._script = script
+        self._api_key = api_key
+        self._token_route = token_route
+        self._options = ServerOptions(
+            reasoning_parser=reasoning_parser, tool_call_parser=tool_call_parser, block_size=block_size
+        )
+        self._running: _Running | None = None
+
+    @property
+    def root_url(self) -> str:
+        return f"http://127.0.0.1:{self._live.port}"
+
+    @property
+    def base_url(self) -> str:
+        """What OpenAI clients take as their base URL."""
+        return f"{self.root_url}/v1"
+
+    @property
+    def requests(self) -> list[RecordedRequest]:
+        """What arrived so far, in order."""
+        return self._live.app.requests
+
+    async def __aenter__(self) -> Self:
+        if self._running is not None:
+            raise LocalServerError("this FakeVLLM is already running: make another one")
+        tokenizer = await asyncio.to_thread(load_tokenizer, self.model.folder)
+        chat = FakeChat(model=self.model, tokenizer=tokenizer, script=self._script, options=self._options)
+        app = FakeApp(
+            model=self.model,
+            tokenizer=tokenizer,
+            chat=chat,
+            api_key=self._api_key,
+            token_route=self._token_route,
+        )
+        self._running = await _start(app)
+        return self
+
+    async def __aexit__(
+        self,
+        exc_type: type[BaseException] | None,
+        exc: BaseException | None,
+        traceback: TracebackType | None,
+    ) -> None:
+        running, self._running = self._live, None
+        await running.stop()
+
+    @property
+    def _live(self) -> _Running:
+        if self._running is None:
+            raise LocalServerError("this FakeVLLM is not running: use it inside `async with`")
+        return self._running
+
+
+class _Running:
+    """A server that listens."""
+
+    def __init__(self, *, app: FakeApp, port: int, server: _QuietServer, task: asyncio.Task[None]) -> None:
+        self.app = app
+        self.port = port
+        self._server = server
+        self._task = task
+
+    async def stop(self) -> None:
+        self._server.should_exit = True
+        await self._task
+
+
+async def _start(app: FakeApp) -> _Running:
+    listener = socket.create_server(("127.0.0.1", 0))
+    port = listener.getsockname()[1]
+    config = uvicorn.Config(
+        app.asgi,
+        log_config=None,
+        access_log=False,
+        lifespan="off",
+        ws="none",
+        timeout_graceful_shutdown=_GRACE_SECONDS,
+    )
+    server = _QuietServer(config)
+    task = asyncio.create_task(server.serve(sockets=[listener]))
+    listening = asyncio.create_task(server.listening.wait())
+    try:
+        await asyncio.wait((task, listening), return_when=asyncio.FIRST_COMPLETED)
+    finally:
+        listening.cancel()
+    if task.done():
+        raise LocalServerError(f"the fake vLLM did not start on port {port}") from task.exception()
+    return _Running(app=app, port=port, server=server, task=task)
+
+
+class _QuietServer(uvicorn.Server):
+    """uvicorn that leaves the process's signals alone and tells when it listens."""
+
+    def __init__(self, config: uvicorn.Config) -> None:
+        super().__init__(config)
+        self.listening = asyncio.Event()
+
+    @contextlib.contextmanager
+    def capture_signals(self) -> Iterator[None]:
+        yield
+
+    async def startup(self, sockets: list[socket.socket] | None = None) -> None:
+        await super().startup(sockets=sockets)
+        self.listening.set()

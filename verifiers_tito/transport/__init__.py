@@ -1,0 +1,21 @@
+"""Bytes to and from a server: one place that sends, one that maps errors."""
+
+from verifiers_tito.transport.error_mapping import (
+    AUTHENTICATION_ERRORS,
+    RequestRefusedError,
+    RouteMissingError,
+    ServerError,
+    ServerUnreachableError,
+)
+from verifiers_tito.transport.transport import connect, decode, post
+
+__all__ = [
+    "AUTHENTICATION_ERRORS",
+    "RequestRefusedError",
+    "RouteMissingError",
+    "ServerError",
+    "ServerUnreachableError",
+    "connect",
+    "decode",
+    "post",
+]

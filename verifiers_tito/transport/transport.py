@@ -1,0 +1,66 @@
+"""Posting a JSON body through a user's `AsyncOpenAI`, and typed answers back.
+
+The provider's client gives the address, key, headers, timeouts, connection pool and retries; encoding, decoding
+and errors are ours, because its models cost tens of milliseconds on an answer with log-probabilities. This module
+knows no route and no field.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import Any, TypeVar
+
+import msgspec
+import openai
+from openai import AsyncOpenAI
+
+from verifiers_tito.errors import InvalidModelResponseError
+from verifiers_tito.transport.error_mapping import map_provider_error
+from verifiers_tito.types import ClientConfig
+
+AnswerT = TypeVar("AnswerT")
+
+_JSON = {"Content-Type": "application/json"}
+
+
+def connect(config: ClientConfig) -> AsyncOpenAI:
+    """An `AsyncOpenAI` with exactly the address, key and limits of `config`."""
+    limits = type(openai.DEFAULT_CONNECTION_LIMITS)(
+        max_connections=config.max_connections, max_keepalive_connections=config.max_connections
+    )
+    return AsyncOpenAI(
+        base_url=config.base_url,
+        api_key=config.resolve_api_key(),
+        max_retries=config.max_retries,
+        default_headers=config.extra_headers or None,
+        timeout=openai.Timeout(config.timeout, connect=config.connect_timeout),
+        http_client=openai.DefaultAsyncHttpxClient(limits=limits),
+    )
+
+
+async def post(
+    client: AsyncOpenAI, path: str, body: Mapping[str, Any], *, headers: Mapping[str, str] | None = None
+) -> bytes:
+    """Posts `body` to `path` (relative to the client's base URL); the raw answer, or one of our errors."""
+    try:
+        return await client.post(
+            path,
+            content=msgspec.json.encode(body),
+            cast_to=bytes,
+            options={"headers": {**_JSON, **(headers or {})}},
+        )
+    except openai.OpenAIError as error:
+        mapped = map_provider_error(error, operation=f"POST {path}")
+        if mapped is error:
+            raise
+        raise mapped from error
+
+
+def decode(body: bytes, answer_type: type[AnswerT], *, operation: str) -> AnswerT:
+    """`body` as `answer_type`; a body of another shape is an `InvalidModelResponseError` that says what is off."""
+    try:
+        return msgspec.json.decode(body, type=answer_type)
+    except msgspec.MsgspecError as error:
+        raise InvalidModelResponseError(
+            f"{operation}: the answer ({len(body)} bytes) cannot be read: {error}"
+        ) from error

@@ -1,0 +1,60 @@
+"""How to reach a server."""
+
+from __future__ import annotations
+
+import os
+from typing import Any
+
+from pydantic import BaseModel, ConfigDict, Field, ValidationError
+
+from verifiers_tito.errors import ConfigError
+
+_OLD_SPELLING = {"api_base_url": "base_url"}
+
+
+class ClientConfig(BaseModel):
+    """Address, key and limits of an OpenAI-compatible server.
+
+    `base_url` (or its older spelling `api_base_url`) ends in `/v1`. The key is `api_key`, or the value of the
+    environment variable that `api_key_var` names, or "EMPTY", which a vLLM without `--api-key` accepts. Nothing
+    else is read from the environment, so that no request or key goes to an address that is not written here.
+    Times are seconds. Unknown fields are refused by name; the key is in no `repr`, dump or error message.
+    """
+
+    model_config = ConfigDict(frozen=True, extra="forbid", hide_input_in_errors=True)
+
+    base_url: str = "http://localhost:8000/v1"
+    api_key: str | None = Field(default=None, repr=False, exclude=True)
+    api_key_var: str | None = None
+    timeout: float = Field(default=3600.0, gt=0)
+    connect_timeout: float = Field(default=5.0, gt=0)
+    max_connections: int = Field(default=28_000, gt=0)
+    max_retries: int = Field(default=10, ge=0)
+    extra_headers: dict[str, str] = Field(default_factory=dict, repr=False)
+
+    def __init__(self, **fields: Any) -> None:
+        for old, new in _OLD_SPELLING.items():
+            if old in fields:
+                value = fields.pop(old)
+                if fields.setdefault(new, value) != value:
+                    raise ConfigError(f"ClientConfig got both {old} and {new}, with different values; give one")
+        known = type(self).model_fields
+        if unknown := sorted(set(fields) - set(known)):
+            raise ConfigError(
+                f"ClientConfig does not know {', '.join(unknown)}; known fields: {', '.join([*known, *_OLD_SPELLING])}"
+            )
+        try:
+            super().__init__(**fields)
+        except ValidationError as error:
+            wrong = "; ".join(f"{item['loc'][0]}: {item['msg']}" for item in error.errors(include_input=False))
+            raise ConfigError(f"ClientConfig refused: {wrong}") from None
+
+    @property
+    def api_base_url(self) -> str:
+        return self.base_url
+
+    def resolve_api_key(self) -> str:
+        """The key to send, found as the class says."""
+        if self.api_key is not None:
+            return self.api_key
+        return (os.environ.get(self.api_key_var) if self.api_key_var else None) or "EMPTY"

@@ -1,0 +1,68 @@
+"""How a turn was served: which way the prompt went in, and if not as token ids, why not.
+
+These values are on every response, so that a fallback can be counted instead of guessed at.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from enum import StrEnum
+
+
+class Route(StrEnum):
+    """The way a prompt reached the server."""
+
+    CHAT = "chat"
+    """Messages in: the server rendered and tokenized them."""
+    CHAT_TOKENS = "chat/tokens"
+    """Token ids in, through our plugin's `/v1/chat/completions/tokens`."""
+
+    @property
+    def is_token_in(self) -> bool:
+        return self is not Route.CHAT
+
+
+class FallbackReason(StrEnum):
+    """Why a turn went in as messages although token ids were wanted."""
+
+    FIRST_TURN = "first turn"
+    MULTIMODAL = "multimodal"
+    NO_PREFIX = "no prefix"
+    """No earlier turn's messages are a prefix of the prompt: the history was rewritten, or its ids are unknown."""
+    TEMPLATE_INPUT_CHANGED = "tools or template arguments changed"
+    """The messages continue an earlier turn, but that turn was rendered with other tools or template arguments."""
+    NO_NEW_MESSAGES = "no new messages"
+    """The prompt ends with the matched assistant turn: nothing was said since."""
+    TAIL_NOT_LEGAL = "tail holds an assistant message"
+    TEMPLATE_REFUSED = "template refused the tail"
+    """The server could not render the messages after the matched turn (its words are in `detail`)."""
+    TEMPLATE_UNPROVABLE = "template not provable"
+    """The rendered text after an assistant's turn does not start the way the template closes a turn."""
+    PROMPT_FLAGS = "request changes how the prompt ends"
+    """`echo`, `continue_final_message` or `add_generation_prompt` was set."""
+    ROUTE_MISSING = "server has no token route"
+    MESSAGES_ONLY = "messages-only client"
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Served:
+    """How one turn was served. Counts are token ids of the prompt.
+
+    `reused_ids` were sampled or sent in an earlier turn, `bridged_ids` were derived for what came after it; both
+    are zero for messages in. `cached_ids` is what the server found in its prefix cache, where it says so.
+    `template_key` names the tools and template arguments the prompt was rendered with: turns can only be stitched
+    to each other when it is the same.
+    """
+
+    route: Route
+    reason: FallbackReason | None = None
+    detail: str = ""
+    reused_ids: int = 0
+    bridged_ids: int = 0
+    cached_ids: int | None = None
+    template_key: str = ""
+
+    @property
+    def label(self) -> str:
+        """`chat/tokens`, or `chat (first turn)`."""
+        return f"{self.route} ({self.reason})" if self.reason else str(self.route)

@@ -1,0 +1,45 @@
+"""The state of one rollout: a dict that environments may put anything into.
+
+Keys that begin with an underscore belong to the library and are not part of a result.
+"""
+
+from __future__ import annotations
+
+from typing import Any, ClassVar
+
+
+class State(dict[str, Any]):
+    """A rollout's state.
+
+    `prompt`, `answer`, `info`, `task` and `example_id` are read from and written to `state["input"]` where it
+    has them. `state["turn"]` is the number of finished turns, unless an environment keeps a count of its own there.
+    """
+
+    INPUT_FIELDS: ClassVar[tuple[str, ...]] = ("prompt", "answer", "task", "info", "example_id")
+
+    def __getitem__(self, key: str) -> Any:
+        if self._is_forwarded(key):
+            return super().__getitem__("input")[key]
+        if key == "turn" and not super().__contains__("turn"):
+            return len(super().__getitem__("trajectory"))
+        return super().__getitem__(key)
+
+    def __setitem__(self, key: str, value: Any) -> None:
+        if self._is_forwarded(key):
+            super().__getitem__("input")[key] = value
+        else:
+            super().__setitem__(key, value)
+
+    def __contains__(self, key: object) -> bool:
+        if super().__contains__(key) or self._is_forwarded(key):
+            return True
+        return key == "turn" and super().__contains__("trajectory")
+
+    def get(self, key: str, default: Any = None) -> Any:
+        try:
+            return self[key]
+        except KeyError:
+            return default
+
+    def _is_forwarded(self, key: object) -> bool:
+        return key in self.INPUT_FIELDS and key in (super().get("input") or {})
