@@ -9,11 +9,13 @@ from __future__ import annotations
 import argparse
 import asyncio
 import os
+import runpy
 import sys
 import time
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from pathlib import Path
 
+from verifiers_tito.bundled import bundled_folder
 from verifiers_tito.errors import ConfigError, Error
 from verifiers_tito.local.models import LOCAL_MODELS, LocalModel, build_model, local_model
 from verifiers_tito.local.serve import serve_until_stopped
@@ -29,17 +31,29 @@ INTERRUPTED = 130  # what a shell reports after Ctrl-C
 def main(argv: Sequence[str] | None = None) -> int:
     """Runs one subcommand and returns the exit code. What follows a bare `--` is kept for the server."""
     words = list(sys.argv[1:] if argv is None else argv)
+    if words[:1] == ["demo"]:
+        return _run_example("demo", words[1:])
     cut = words.index("--") if "--" in words else len(words)
     arguments = _parser().parse_args(words[:cut])
     arguments.server_arguments = tuple(words[cut + 1 :])
+    return _exit_code(arguments.subcommand, lambda: arguments.run(arguments))
+
+
+def _exit_code(subcommand: str, run: Callable[[], int]) -> int:
+    """What `run` returns; an error of the library is one line and 1."""
     try:
-        code: int = arguments.run(arguments)
+        return run()
     except KeyboardInterrupt:
         return INTERRUPTED
     except Error as exc:
-        print(f"tito {arguments.subcommand}: {exc}", file=sys.stderr)
+        print(f"tito {subcommand}: {exc}", file=sys.stderr)
         return 1
-    return code
+
+
+def _run_example(name: str, words: list[str]) -> int:
+    """Runs the `main` of a file in `examples/`; its own parser reads the words."""
+    example = runpy.run_path(str(bundled_folder("examples") / f"{name}.py"), run_name=name)
+    return _exit_code(name, lambda: int(example["main"](words)))
 
 
 def _parser() -> argparse.ArgumentParser:
@@ -47,6 +61,7 @@ def _parser() -> argparse.ArgumentParser:
     subcommands = parser.add_subparsers(dest="subcommand", required=True, metavar="COMMAND")
     _add_model(subcommands)
     _add_serve(subcommands)
+    subcommands.add_parser("demo", help="play guessing games token-in/token-out; `tito demo --help`", add_help=False)
     return parser
 
 

@@ -60,37 +60,36 @@ def read_tiktoken_ranks(path: Path) -> dict[bytes, int]:
     return ranks
 
 
-def vocabulary_from_ranks(ranks: Mapping[bytes, int], *, every_split: bool) -> Vocabulary:
+def vocabulary_from_ranks(ranks: Mapping[bytes, int]) -> Vocabulary:
     """Turns tiktoken ranks into ids and merges; a token's rank is its id.
 
-    `every_split` lists all splits of a token into two known ones, as Llama 3's published file does; without
-    it only the split by which BPE arrives at the token, as Qwen's does (half the size, same segmentation).
+    One merge a token is enough: where no merge crosses a token's borders, BPE runs inside them as it does on the
+    token alone, so it arrives by the same last step.
     """
     alphabet = byte_alphabet()
-    merges: list[tuple[bytes, bytes]] = []
-    for token, _ in sorted(ranks.items(), key=lambda item: item[1]):
-        if len(token) > 1:
-            merges += _known_splits(token, ranks) if every_split else [_last_merge(token, ranks)]
+    tokens = sorted((token for token in ranks if len(token) > 1), key=lambda token: ranks[token])
+    merges = [merge for token in tokens for merge in _last_merge(token, ranks)]
     return Vocabulary(
         ids={_spell(token, alphabet): rank for token, rank in ranks.items()},
         merges=[(_spell(left, alphabet), _spell(right, alphabet)) for left, right in merges],
     )
 
 
-def _known_splits(token: bytes, ranks: Mapping[bytes, int]) -> list[tuple[bytes, bytes]]:
-    splits = [(token[:cut], token[cut:]) for cut in range(1, len(token))]
-    known = [(left, right) for left, right in splits if left in ranks and right in ranks]
-    return sorted(known, key=lambda pair: (ranks[pair[0]], ranks[pair[1]]))
+def _last_merge(token: bytes, ranks: Mapping[bytes, int]) -> list[tuple[bytes, bytes]]:
+    """Runs BPE on the token's own bytes: the two parts of the last step, or nothing where it gets stuck before.
 
-
-def _last_merge(token: bytes, ranks: Mapping[bytes, int]) -> tuple[bytes, bytes]:
-    """Runs BPE on the token's own bytes and returns the two parts of the last step."""
+    Llama 3 has tokens of the latter kind; they come about only as whole words.
+    """
+    unknown = len(ranks)
     parts = [token[index : index + 1] for index in range(len(token))]
     while len(parts) > 2:
-        candidates = [ranks.get(parts[at] + parts[at + 1], len(ranks)) for at in range(len(parts) - 1)]
-        at = candidates.index(min(candidates))
+        candidates = [ranks.get(parts[at] + parts[at + 1], unknown) for at in range(len(parts) - 1)]
+        lowest = min(candidates)
+        if lowest == unknown:
+            return []
+        at = candidates.index(lowest)
         parts[at : at + 2] = [parts[at] + parts[at + 1]]
-    return parts[0], parts[1]
+    return [(parts[0], parts[1])]
 
 
 def byte_alphabet() -> list[str]:

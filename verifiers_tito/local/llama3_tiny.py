@@ -24,7 +24,7 @@ from verifiers_tito.local.model_folder import Stamp, write_model_folder
 from verifiers_tito.local.random_weights import save_random_model
 
 FOLDER_NAME = "llama3-tiny"
-STAMP = Stamp(builder="llama3-tiny", version=2)
+STAMP = Stamp(builder="llama3-tiny", version=3)
 CONTEXT_LENGTH = 131_072
 VOCABULARY_SIZE = 128_256
 PATTERN = (
@@ -90,7 +90,7 @@ def _write_weights(folder: Path) -> None:
 def _write_tokenizer(folder: Path, *, ranks: Path, template: str) -> None:
     from tokenizers import processors  # noqa: PLC0415
 
-    vocabulary = vocabulary_from_ranks(read_tiktoken_ranks(ranks), every_split=True)
+    vocabulary = vocabulary_from_ranks(read_tiktoken_ranks(ranks))
     tokenizer = byte_level_tokenizer(vocabulary, splits=regex_split(PATTERN), whole_words_first=True)
     add_control_tokens(tokenizer, control_tokens())
     tokenizer.post_processor = processors.TemplateProcessing(

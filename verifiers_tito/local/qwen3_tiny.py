@@ -79,7 +79,7 @@ def _write_weights(folder: Path) -> None:
 def _write_tokenizer(folder: Path, *, ranks: Path, template: str) -> None:
     from tokenizers import normalizers  # noqa: PLC0415
 
-    vocabulary = vocabulary_from_ranks(read_tiktoken_ranks(ranks), every_split=False)
+    vocabulary = vocabulary_from_ranks(read_tiktoken_ranks(ranks))
     tokenizer = byte_level_tokenizer(vocabulary, splits=regex_split(PATTERN), whole_words_first=False)
     tokenizer.normalizer = normalizers.NFC()
     add_control_tokens(tokenizer, control_tokens())

@@ -25,7 +25,7 @@ from verifiers_tito.local.server_options import LocalServerOptions, ServerComman
 from verifiers_tito.local.vllm_command import vllm_command
 from verifiers_tito.wire import routes
 
-HEALTH_POLL_SECONDS = 0.2
+HEALTH_POLL_SECONDS = 0.1
 HEALTH_TIMEOUT_SECONDS = 5.0
 LOG_TAIL_LINES = 20
 LOG_TAIL_BYTES = 65_536

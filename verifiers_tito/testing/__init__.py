@@ -5,6 +5,7 @@ Needs the extra `testing`.
 
 from verifiers_tito.testing.fake_chat import FakeModel
 from verifiers_tito.testing.fake_routes import RecordedRequest
+from verifiers_tito.testing.fake_tokenizer import FakeTokenizer, load_tokenizer
 from verifiers_tito.testing.fake_vllm import FakeVLLM
 from verifiers_tito.testing.scripts import (
     Completion,
@@ -20,10 +21,12 @@ __all__ = [
     "Completion",
     "FakeModel",
     "FakeRequest",
+    "FakeTokenizer",
     "FakeVLLM",
     "RecordedRequest",
     "Script",
     "echo_last_user",
+    "load_tokenizer",
     "random_tokens",
     "replies",
     "replies_by_turn",

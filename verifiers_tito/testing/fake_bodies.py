@@ -1,6 +1,6 @@
 """Request bodies of the fake: the fields it understands, checked as vLLM checks them.
 
-Flow: raw bytes -> JSON -> vLLM's checks across fields -> a pydantic model; every refusal is a `Refusal` in vLLM's
+Flow: raw bytes -> JSON -> vLLM's checks across fields -> a pydantic model; every refusal is a `RefusalError` in vLLM's
 words. Unknown fields are ignored, as by vLLM. It knows neither the tokenizer nor what a request leads to.
 """
 
@@ -11,7 +11,7 @@ from typing import Annotated, Any, Literal, TypeVar
 
 from pydantic import BaseModel, ConfigDict, Field, ValidationError
 
-from verifiers_tito.testing.fake_errors import Refusal, refused_value, unsupported
+from verifiers_tito.testing.fake_errors import RefusalError, refused_value, unsupported
 
 _MOST_ERRORS = 10
 _UNION_BRANCHES = frozenset({"str", "int", "float", "bool", "dict"})
@@ -218,7 +218,7 @@ def _check_chat_fields(raw: dict[str, Any]) -> None:
 
 def _check_generation_prompt(raw: dict[str, Any]) -> None:
     if raw.get("continue_final_message") and raw.get("add_generation_prompt"):
-        raise Refusal("Cannot set both `continue_final_message` and `add_generation_prompt` to True.")
+        raise RefusalError("Cannot set both `continue_final_message` and `add_generation_prompt` to True.")
 
 
 def _check_top_logprobs(raw: dict[str, Any]) -> None:
@@ -238,11 +238,13 @@ def _check_structured_outputs(wanted: Any) -> None:
         return
     kinds = [kind for kind in ("json", "regex", "choice") if wanted.get(kind) is not None]
     if len(kinds) > 1:
-        raise Refusal("You can only use one kind of constraints for structured outputs ('json', 'regex' or 'choice').")
+        raise RefusalError(
+            "You can only use one kind of constraints for structured outputs ('json', 'regex' or 'choice')."
+        )
     if kinds != ["choice"]:
         raise unsupported("structured_outputs without choice")
     if not wanted["choice"]:
-        raise Refusal(f"Choice '{wanted['choice']}' cannot be an empty list")
+        raise RefusalError(f"Choice '{wanted['choice']}' cannot be an empty list")
 
 
 def _check_tool_choice(raw: dict[str, Any]) -> None:
@@ -281,7 +283,7 @@ def _errors(model: type[BaseModel], raw: Any) -> list[Any]:
     return []
 
 
-def _invalid(errors: list[Any]) -> Refusal:
+def _invalid(errors: list[Any]) -> RefusalError:
     """All errors of a body in one refusal, as vLLM prints them."""
     lines = []
     for error in errors[:_MOST_ERRORS]:
@@ -293,8 +295,8 @@ def _invalid(errors: list[Any]) -> Refusal:
     return _malformed("\n".join([f"{len(errors)} validation {label}:", *lines]), param=_place(errors[0]["loc"]))
 
 
-def _malformed(message: str, param: str | None) -> Refusal:
-    return Refusal(message, type_="Bad Request", param=param)
+def _malformed(message: str, param: str | None) -> RefusalError:
+    return RefusalError(message, type_="Bad Request", param=param)
 
 
 def _place(location: tuple[int | str, ...]) -> str:

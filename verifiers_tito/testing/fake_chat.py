@@ -16,7 +16,7 @@ from verifiers_tito.errors import ConfigError
 from verifiers_tito.testing import fake_parsing
 from verifiers_tito.testing.fake_bodies import ChatBody, RenderBody, chat_body
 from verifiers_tito.testing.fake_engine import Generated, Limits, PrefixCache, generate
-from verifiers_tito.testing.fake_errors import Refusal, overlong, refused_value, unknown_model
+from verifiers_tito.testing.fake_errors import RefusalError, overlong, refused_value, unknown_model
 from verifiers_tito.testing.fake_tokenizer import FakeTokenizer
 from verifiers_tito.testing.scripts import Completion, FakeRequest, Script
 from verifiers_tito.wire.routes import CHAT_TOKENS
@@ -103,7 +103,7 @@ class FakeChat:
     def render(self, body: RenderBody) -> list[int]:
         """Prompt ids of messages, as both chat and /tokenize make them."""
         if body.chat_template is not None or "chat_template" in (body.chat_template_kwargs or {}):
-            raise Refusal(
+            raise RefusalError(
                 "Chat template is passed with request, but --trust-request-chat-template is not set. Refused request "
                 "with untrusted chat template."
             )
@@ -117,11 +117,11 @@ class FakeChat:
         )
 
     def answer(self, raw: Any, *, path: str, request_id: str | None) -> ChatAnswer:
-        """A whole chat completion; raises `Refusal` where vLLM answers with an error."""
+        """A whole chat completion; raises `RefusalError` where vLLM answers with an error."""
         body = chat_body(raw, tokens_in=path == CHAT_TOKENS)
         self.check_model(body.model)
         if body.n is not None and body.n < 1:
-            raise Refusal(f"n must be at least 1, got {body.n}.")
+            raise RefusalError(f"n must be at least 1, got {body.n}.")
         self._check_tool_parser(body)
         self._check_most_new_tokens(body)
         prompt_ids = self._prompt_ids(body, raw=raw, path=path)
@@ -173,8 +173,8 @@ class FakeChat:
         if self._options.tool_call_parser is not None or body.tool_choice in (None, "none"):
             return
         if body.tool_choice == "auto":
-            raise Refusal('"auto" tool choice requires --enable-auto-tool-choice and --tool-call-parser to be set')
-        raise Refusal(f"tool_choice={_described(body.tool_choice)} requires --tool-call-parser to be set")
+            raise RefusalError('"auto" tool choice requires --enable-auto-tool-choice and --tool-call-parser to be set')
+        raise RefusalError(f"tool_choice={_described(body.tool_choice)} requires --tool-call-parser to be set")
 
     def _check_most_new_tokens(self, body: ChatBody) -> None:
         limit = self._model.max_model_len
@@ -202,11 +202,11 @@ class FakeChat:
     def _sent_tokens(self, body: ChatBody, *, raw: Any) -> list[int]:
         for name in _REFUSED_WITH_TOKENS:
             if raw.get(name) not in (None, False):
-                raise Refusal(f"{CHAT_TOKENS} does not take {name}", param=name)
+                raise RefusalError(f"{CHAT_TOKENS} does not take {name}", param=name)
         try:
             return check_token_ids(body.tokens, vocabulary_size=self._tokenizer.vocabulary_size)
         except TokenIdsError as exc:
-            raise Refusal(str(exc), param="tokens") from exc
+            raise RefusalError(str(exc), param="tokens") from exc
 
     def _transferred_tokens(self, body: ChatBody) -> list[int]:
         """Stock vLLM's own way to send a prompt's ids."""
@@ -227,7 +227,7 @@ class FakeChat:
         if most < 1:
             raise refused_value(f"max_tokens must be at least 1, got {most}.", param="max_tokens", value=most)
         if body.min_tokens > most:
-            raise Refusal(f"min_tokens must be less than or equal to max_tokens={most}, got {body.min_tokens}.")
+            raise RefusalError(f"min_tokens must be less than or equal to max_tokens={most}, got {body.min_tokens}.")
         keeps_special = self._options.reasoning_parser is not None or (
             self._options.tool_call_parser is not None and body.wants_tool_calls
         )
@@ -245,7 +245,8 @@ class FakeChat:
         self, body: ChatBody, *, raw: Any, path: str, prompt_ids: list[int], number: int, choice: int
     ) -> Completion:
         if body.forced_text is not None:
-            return Completion(text=body.forced_text)
+            # A grammar is made of characters: a model under it cannot sample a special token.
+            return Completion(token_ids=tuple(self._tokenizer.encode_as_text(body.forced_text)))
         request = FakeRequest(
             path=path,
             body=raw,
@@ -257,7 +258,7 @@ class FakeChat:
         try:
             return self._script(request)
         except Exception as exc:  # the caller's code: its failure has to reach the caller's client
-            raise Refusal(f"the fake's script failed: {exc}", status=500, type_="InternalServerError") from exc
+            raise RefusalError(f"the fake's script failed: {exc}", status=500, type_="InternalServerError") from exc
 
 
 def _check_sampling(body: ChatBody) -> None:
@@ -271,15 +272,15 @@ def _check_sampling(body: ChatBody) -> None:
     if body.top_p is not None and not 0 < body.top_p <= 1:
         raise refused_value(f"top_p must be in (0, 1], got {body.top_p}.", param="top_p", value=body.top_p)
     if body.top_k is not None and body.top_k < -1:
-        raise Refusal(f"top_k must be 0 (disable), or at least 1, got {body.top_k}.")
+        raise RefusalError(f"top_k must be 0 (disable), or at least 1, got {body.top_k}.")
     if body.min_p is not None and not 0 <= body.min_p <= 1:
-        raise Refusal(f"min_p must be in [0, 1], got {body.min_p}.")
+        raise RefusalError(f"min_p must be in [0, 1], got {body.min_p}.")
     for name in ("presence_penalty", "frequency_penalty"):
         value = getattr(body, name)
         if value is not None and not -2 <= value <= 2:
-            raise Refusal(f"{name} must be in [-2, 2], got {value}.")
+            raise RefusalError(f"{name} must be in [-2, 2], got {value}.")
     if "" in body.stop_strings:
-        raise Refusal("stop cannot contain an empty string.")
+        raise RefusalError("stop cannot contain an empty string.")
     if body.logprobs and (body.top_logprobs or 0) > _MOST_TOP_LOGPROBS:
         raise refused_value(
             f"Requested sample logprobs of {body.top_logprobs}, which is greater than max allowed: "

@@ -148,7 +148,7 @@ def _found_stop(text: str, *, new: int, limits: Limits, count: int) -> str | Non
     """The stop string that the newest token completed; of several, the one that ends first."""
     if not new or count <= limits.fewest_new_tokens:
         return None
-    ends = {}
+    ends: dict[int, str] = {}
     for stop in limits.stop_strings:
         start = text.find(stop, max(0, len(text) - new - len(stop) + 1))
         if start >= 0:

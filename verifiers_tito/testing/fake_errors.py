@@ -5,7 +5,7 @@ from __future__ import annotations
 from typing import Any
 
 
-class Refusal(Exception):
+class RefusalError(Exception):
     """A request that vLLM answers with an error. `type_` and `param` are vLLM's, e.g. `BadRequestError`."""
 
     def __init__(
@@ -21,16 +21,16 @@ class Refusal(Exception):
         return {"error": {"message": self.message, "type": self.type_, "param": self.param, "code": self.status}}
 
 
-def refused_value(message: str, *, param: str, value: object = None) -> Refusal:
+def refused_value(message: str, *, param: str, value: object = None) -> RefusalError:
     """vLLM's validation error: the message ends with the parameter's name, and its value where there is one."""
     suffix = f"parameter={param}" if value is None else f"parameter={param}, value={value}"
-    return Refusal(f"{message} ({suffix})", param=param)
+    return RefusalError(f"{message} ({suffix})", param=param)
 
 
-def overlong(prompt_tokens: int, *, limit: int, rendered: bool) -> Refusal:
+def overlong(prompt_tokens: int, *, limit: int, rendered: bool) -> RefusalError:
     """A prompt that does not fit. vLLM counts a rendered one only to one more than the limit."""
     if not rendered:
-        return Refusal(f"Input length ({prompt_tokens}) exceeds model's maximum context length ({limit}).")
+        return RefusalError(f"Input length ({prompt_tokens}) exceeds model's maximum context length ({limit}).")
     return refused_value(
         f"This model's maximum context length is {limit} tokens. However, your prompt contains at least {limit + 1} "
         "input tokens, which exceeds this limit even without any output tokens. Please reduce the length of the "
@@ -40,8 +40,8 @@ def overlong(prompt_tokens: int, *, limit: int, rendered: bool) -> Refusal:
     )
 
 
-def unknown_model(name: str, *, served: str) -> Refusal:
-    return Refusal(
+def unknown_model(name: str, *, served: str) -> RefusalError:
+    return RefusalError(
         f"The model `{name}` does not exist. Valid aliases: {served}.",
         status=404,
         type_="NotFoundError",
@@ -49,9 +49,9 @@ def unknown_model(name: str, *, served: str) -> Refusal:
     )
 
 
-def unsupported(field: str) -> Refusal:
+def unsupported(field: str) -> RefusalError:
     """Not vLLM's: better an error than an answer that a real server would not give."""
-    return Refusal(
+    return RefusalError(
         f"the fake vLLM does not implement `{field}`: use a real server for this",
         status=501,
         type_="NotImplementedError",

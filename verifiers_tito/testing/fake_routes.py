@@ -28,7 +28,7 @@ from verifiers_tito.testing.fake_bodies import (
     tokenize_body,
 )
 from verifiers_tito.testing.fake_chat import FakeChat, FakeModel
-from verifiers_tito.testing.fake_errors import Refusal
+from verifiers_tito.testing.fake_errors import RefusalError
 from verifiers_tito.testing.fake_tokenizer import FakeTokenizer
 from verifiers_tito.wire.routes import CHAT, CHAT_TOKENS, HEALTH, MODELS, TOKENIZE, VERSION
 
@@ -96,7 +96,7 @@ class FakeApp:
                 body = read_json(raw, content_type=request.headers.get("content-type", ""))
             self._record(request, body)
             return answer(request, body)
-        except Refusal as refusal:
+        except RefusalError as refusal:
             return JSONResponse(refusal.body(), status_code=refusal.status)
 
     def _record(self, request: Request, body: Any) -> None:

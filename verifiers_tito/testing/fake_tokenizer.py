@@ -10,13 +10,13 @@ media, are out of its reach.
 from __future__ import annotations
 
 import json
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
 from verifiers_tito.errors import ConfigError
-from verifiers_tito.testing.fake_errors import Refusal, refused_value
+from verifiers_tito.testing.fake_errors import RefusalError, refused_value
 
 _OUR_TEMPLATE_ARGUMENTS = frozenset(
     {"tokenize", "return_dict", "return_tensors", "return_assistant_tokens_mask", "tokenizer_kwargs"}
@@ -30,6 +30,7 @@ _OUR_TEMPLATE_ARGUMENTS = frozenset(
     }
 )
 _CONTEXT_TOKENS = 4
+_BROKEN_STREAM = "Invalid prefix encountered"
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -51,10 +52,14 @@ class FakeTokenizer:
 
     def id_of(self, token: str) -> int | None:
         """The id of a token of the vocabulary, if it has one."""
-        return self._tokenizer.get_vocab().get(token)  # type: ignore[no-any-return]
+        return self._tokenizer.backend_tokenizer.token_to_id(token)  # type: ignore[no-any-return]
 
     def encode(self, text: str, *, add_special_tokens: bool) -> list[int]:
         return list(self._tokenizer(text, add_special_tokens=add_special_tokens).input_ids)
+
+    def encode_as_text(self, text: str) -> list[int]:
+        """Ids in which nothing is a special token, whatever the text looks like."""
+        return list(self._tokenizer(text, add_special_tokens=False, split_special_tokens=True).input_ids)
 
     def decode(self, token_ids: Sequence[int]) -> str:
         return str(self._tokenizer.decode(list(token_ids)))
@@ -72,7 +77,7 @@ class FakeTokenizer:
         continue_final_message: bool,
         add_special_tokens: bool,
     ) -> list[int]:
-        """The prompt's ids. What the template refuses is a `Refusal` with the template's own words."""
+        """The prompt's ids. What the template refuses is a `RefusalError` with the template's own words."""
         conversation = self._conversation(messages)
         arguments = {k: v for k, v in template_arguments.items() if k not in _OUR_TEMPLATE_ARGUMENTS}
         if tools is not None:
@@ -86,12 +91,14 @@ class FakeTokenizer:
                 **arguments,
             )
         except Exception as exc:  # a template is a program: whatever it raises is an answer about this request
-            raise Refusal(str(exc)) from exc
+            raise RefusalError(str(exc)) from exc
         return self.encode(text, add_special_tokens=add_special_tokens)
 
     def text_stream(self, prompt_ids: Sequence[int], *, skip_special_tokens: bool) -> TextStream:
-        stream = self._decode_stream(ids=list(prompt_ids), skip_special_tokens=skip_special_tokens)
-        return TextStream(stream, self._tokenizer.backend_tokenizer)
+        def new_stream(token_ids: list[int]) -> Any:
+            return self._decode_stream(ids=token_ids, skip_special_tokens=skip_special_tokens)
+
+        return TextStream(new_stream, self._tokenizer.backend_tokenizer, prompt_ids=list(prompt_ids))
 
     def shown_token(self, token_id: int, *, before: Sequence[int]) -> str:
         """How vLLM writes a token among log-probabilities.
@@ -113,7 +120,7 @@ class FakeTokenizer:
 
     def _conversation(self, messages: Sequence[Mapping[str, Any]]) -> list[dict[str, Any]]:
         if not messages:
-            raise Refusal("Cannot apply chat template to an empty conversation. Provide at least one message.")
+            raise RefusalError("Cannot apply chat template to an empty conversation. Provide at least one message.")
         conversation = [_template_message(message) for message in messages]
         if "developer" not in str(self._tokenizer.chat_template):
             for message in conversation:
@@ -124,25 +131,33 @@ class FakeTokenizer:
 class TextStream:
     """Text of ids that come one at a time. A character that is not complete yet gives no text."""
 
-    def __init__(self, stream: Any, backend: Any) -> None:
-        self._stream = stream
+    def __init__(self, new_stream: Callable[[list[int]], Any], backend: Any, *, prompt_ids: list[int]) -> None:
+        self._new_stream = new_stream
+        self._stream = new_stream(prompt_ids)
         self._backend = backend
 
     def step(self, token_id: int) -> str:
-        return self._stream.step(self._backend, token_id) or ""
+        try:
+            return self._stream.step(self._backend, token_id) or ""
+        except Exception as exc:  # the tokenizers library has no type for it
+            if not str(exc).startswith(_BROKEN_STREAM):
+                raise
+            # Bytes that are no UTF-8 can confuse a stream; like vLLM, begin a new one.
+            self._stream = self._new_stream([])
+            return self._stream.step(self._backend, token_id) or ""
 
 
 def load_tokenizer(folder: Path) -> FakeTokenizer:
     """Reads tokenizer, template, vocabulary size and end ids from a model folder. Takes a second or two."""
     from tokenizers.decoders import DecodeStream  # noqa: PLC0415  heavy, and only the fake needs it
-    from transformers import AutoTokenizer  # noqa: PLC0415
+    from transformers import PreTrainedTokenizerFast  # noqa: PLC0415  unlike AutoTokenizer, without torch
 
-    tokenizer = AutoTokenizer.from_pretrained(str(folder))
-    if not tokenizer.is_fast or not tokenizer.chat_template or tokenizer.eos_token_id is None:
-        raise ConfigError(
-            f"the fake vLLM cannot use the tokenizer in {folder}: it needs a fast tokenizer (tokenizer.json) with a "
-            "chat template and an end-of-turn token"
-        )
+    needs = f"the fake vLLM cannot use the tokenizer in {folder}: it needs"
+    if not (folder / "tokenizer.json").exists():
+        raise ConfigError(f"{needs} a tokenizer.json")
+    tokenizer = PreTrainedTokenizerFast.from_pretrained(str(folder))
+    if not tokenizer.chat_template or tokenizer.eos_token_id is None:
+        raise ConfigError(f"{needs} a chat template and an end-of-turn token (eos_token)")
     config = _json_of(folder / "config.json")
     generation = _json_of(folder / "generation_config.json").get("eos_token_id", [])
     others = {generation} if isinstance(generation, int) else set(generation)
@@ -162,7 +177,7 @@ def _template_message(message: Mapping[str, Any]) -> dict[str, Any]:
     """One message as templates get it: content a string, arguments an object, the reasoning under both names."""
     role = message.get("role")
     if not isinstance(role, str):
-        raise Refusal(
+        raise RefusalError(
             "1 validation error:\n  {'type': 'missing', 'loc': 'body.messages.role', 'msg': 'Field required'}",
             type_="Bad Request",
             param="body.messages.role",
@@ -196,12 +211,12 @@ def _part_texts(parts: Iterable[Any]) -> Iterable[str]:
         if not isinstance(part, dict):
             raise _bad_messages("content", part)
         if part.get("type") not in ("text", "refusal"):
-            raise Refusal("the served model is not a multimodal model")
+            raise RefusalError("the served model is not a multimodal model")
         yield str(part.get("text", part.get("refusal", "")))
 
 
-def _bad_messages(field: str, value: object) -> Refusal:
-    return Refusal(
+def _bad_messages(field: str, value: object) -> RefusalError:
+    return RefusalError(
         f"1 validation error:\n  {{'type': 'string_type', 'loc': 'body.messages.{field}', "
         f"'msg': 'Input should be a valid string', 'input': {str(value)!r}}}",
         type_="Bad Request",

@@ -18,7 +18,7 @@ import uvicorn
 from verifiers_tito.errors import LocalServerError
 from verifiers_tito.testing.fake_chat import FakeChat, FakeModel, ServerOptions
 from verifiers_tito.testing.fake_routes import FakeApp, RecordedRequest
-from verifiers_tito.testing.fake_tokenizer import load_tokenizer
+from verifiers_tito.testing.fake_tokenizer import FakeTokenizer, load_tokenizer
 from verifiers_tito.testing.scripts import Script
 
 _GRACE_SECONDS = 1
@@ -31,7 +31,8 @@ class FakeVLLM:
             client = AsyncOpenAI(base_url=fake.base_url, api_key="EMPTY")
 
     `token_route=False` makes it look like a stock vLLM, without `/v1/chat/completions/tokens`. `reasoning_parser` and
-    `tool_call_parser` are vLLM's flags of the same names. The event loop must keep running for it to answer.
+    `tool_call_parser` are vLLM's flags of the same names. Several fakes of one folder can share `tokenizer`
+    (`load_tokenizer(folder)`), whose loading takes most of the start. It answers while the event loop runs.
     """
 
     def __init__(
@@ -44,8 +45,10 @@ class FakeVLLM:
         reasoning_parser: str | None = None,
         tool_call_parser: str | None = None,
         block_size: int = 16,
+        tokenizer: FakeTokenizer | None = None,
     ) -> None:
         self.model = model
+        self._tokenizer = tokenizer
         self._script = script
         self._api_key = api_key
         self._token_route = token_route
@@ -71,7 +74,9 @@ class FakeVLLM:
     async def __aenter__(self) -> Self:
         if self._running is not None:
             raise LocalServerError("this FakeVLLM is already running: make another one")
-        tokenizer = await asyncio.to_thread(load_tokenizer, self.model.folder)
+        tokenizer = self._tokenizer
+        if tokenizer is None:
+            tokenizer = await asyncio.to_thread(load_tokenizer, self.model.folder)
         chat = FakeChat(model=self.model, tokenizer=tokenizer, script=self._script, options=self._options)
         app = FakeApp(
             model=self.model,
@@ -114,7 +119,9 @@ class _Running:
 
 
 async def _start(app: FakeApp) -> _Running:
-    listener = socket.create_server(("127.0.0.1", 0))
+    # asyncio turns Nagle's algorithm off (40 ms a request) only where the protocol is named.
+    listener = socket.socket(socket.AF_INET, socket.SOCK_STREAM, socket.IPPROTO_TCP)
+    listener.bind(("127.0.0.1", 0))
     port = listener.getsockname()[1]
     config = uvicorn.Config(
         app.asgi,

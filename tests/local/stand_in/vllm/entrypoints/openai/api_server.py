@@ -19,7 +19,7 @@ MODE = os.environ["STAND_IN_MODE"]
 
 
 class Handler(BaseHTTPRequestHandler):
-    def do_GET(self) -> None:  # noqa: N802 - the name http.server looks for
+    def do_GET(self) -> None:
         self.send_response(200 if MODE != "deaf" and self.path == "/health" else 503)
         self.end_headers()
 
@@ -29,8 +29,8 @@ def main() -> None:
     parser.add_argument("--host", required=True)
     parser.add_argument("--port", type=int, required=True)
     arguments, _ = parser.parse_known_args()
-    engine_program = "import signal, sys\nif sys.argv[1] == 'stubborn': signal.signal(signal.SIGTERM, signal.SIG_IGN)\n"
-    engine = subprocess.Popen([sys.executable, "-c", engine_program + "signal.pause()", MODE])
+    ignore = "trap '' TERM; " if MODE == "stubborn" else ""
+    engine = subprocess.Popen(["sh", "-c", f"{ignore}exec sleep 600"])
     pids = Path(os.environ["STAND_IN_PIDS"])
     pids.with_suffix(".part").write_text(f"{os.getpid()}\n{engine.pid}\n")
     pids.with_suffix(".part").rename(pids)

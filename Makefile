@@ -1,0 +1,42 @@
+# make demo   real rollouts on a local vLLM      make test   everything, real vLLM included
+# make fast   all that needs no vLLM             make check  lint, format, types
+
+VENV := .venv
+BIN := $(VENV)/bin
+STAMP := $(VENV)/set-up.stamp
+MODELS := .models
+
+.PHONY: demo test fast check models clean
+.DEFAULT_GOAL := demo
+
+demo: $(STAMP)
+	@$(BIN)/tito model smollm2 --into $(MODELS) >/dev/null
+	@$(BIN)/tito demo
+
+test: check models
+	@$(BIN)/python -m pytest
+
+fast: check $(MODELS)/tiny.stamp
+	@$(BIN)/python -m pytest -m "not vllm"
+
+check: $(STAMP)
+	@echo "check: lint, format, types ..."
+	@$(BIN)/ruff check --quiet
+	@$(BIN)/ruff format --check
+	@$(BIN)/mypy
+
+# Every model of the tests. Building again what is there is a matter of a second.
+models: $(MODELS)/tiny.stamp
+	@$(BIN)/tito model smollm2 --into $(MODELS) >/dev/null
+
+$(MODELS)/tiny.stamp: $(STAMP) $(wildcard verifiers_tito/local/*_tiny.py)
+	@$(BIN)/tito model qwen3-tiny --into $(MODELS) >/dev/null
+	@$(BIN)/tito model llama3-tiny --into $(MODELS) >/dev/null
+	@touch $@
+
+$(STAMP): pyproject.toml requirements-assets.txt scripts/setup.sh
+	@scripts/setup.sh $(VENV)
+	@touch $@
+
+clean:
+	@rm -rf $(VENV) $(MODELS) .pytest_cache .mypy_cache .ruff_cache .hypothesis runs dist

@@ -1,0 +1,191 @@
+"""Multi-turn rollouts, token-in/token-out, from start to finish: a guessing game played by a real model.
+
+    tito demo                          a local vLLM with SmolLM2-135M-Instruct, started and stopped here
+    tito demo --base-url URL           a vLLM of your own (`--model NAME` if it serves several)
+    tito demo --engine fake            no model at all: a fake vLLM with scripted guesses, in seconds
+
+What to look for in the table: the first turn of every rollout goes in as messages, every later one as token ids, and
+each later prompt begins with exactly the ids of the turn before, so that a whole conversation is one PPO datum.
+"""
+
+from __future__ import annotations
+
+import argparse
+import asyncio
+import random
+import sys
+from argparse import RawDescriptionHelpFormatter as RawText
+from collections import Counter
+from collections.abc import AsyncIterator, Sequence
+from contextlib import AsyncExitStack, asynccontextmanager
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from rich import box
+from rich.console import Console
+from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeElapsedColumn
+from rich.table import Table
+
+import verifiers_tito as vf
+from verifiers_tito.cli import ensure_model
+from verifiers_tito.local.server import LocalServer
+from verifiers_tito.local.server_options import LocalServerOptions
+from verifiers_tito.testing import Completion, FakeModel, FakeRequest, FakeVLLM
+
+console = Console()
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Engine:
+    """Who answers: an address, a model's name there, and what to call it on screen."""
+
+    base_url: str
+    model: str
+    title: str
+
+
+class CountingClient(vf.OpenAIChatCompletionsTokenClient):
+    """A token client that moves a progress bar on with every turn."""
+
+    def __init__(self, config: vf.ClientConfig, progress: Progress) -> None:
+        super().__init__(config)
+        self.progress = progress
+
+    async def get_response(self, *arguments: Any, **keywords: Any) -> vf.Response:
+        response = await super().get_response(*arguments, **keywords)
+        self.progress.advance(self.progress.task_ids[0])
+        return response
+
+
+async def play(options: argparse.Namespace, engine: Engine) -> list[list[vf.State]]:
+    """Several games, each played by a group of rollouts; one list of states per game."""
+    env = vf.load_environment("number-guess", num_examples=options.games, max_turns=options.max_turns)
+    sampling = {"temperature": options.temperature, "max_tokens": options.max_tokens}
+    config = vf.ClientConfig(base_url=engine.base_url, api_key_var=options.api_key_env)
+    columns = (TextColumn("turns"), BarColumn(), MofNCompleteColumn(), TimeElapsedColumn())
+    with Progress(*columns, console=console, disable=not console.is_terminal) as progress:
+        most_turns = options.games * options.group_size * options.max_turns
+        bar = progress.add_task("turns", total=most_turns)
+        async with CountingClient(config, progress) as client, asyncio.TaskGroup() as games:
+            tasks = [
+                games.create_task(env.run_group([row] * options.group_size, client, engine.model, sampling))
+                for row in env.get_dataset()
+            ]
+        progress.update(bar, total=progress.tasks[0].completed)
+    return [task.result() for task in tasks]
+
+
+def show(groups: list[list[vf.State]], engine: Engine) -> None:
+    """One line per rollout, how the turns were served, and the proof."""
+    table = Table(title=f"number-guess on {engine.title}", box=box.SIMPLE_HEAD, padding=(0, 1))
+    table.add_column("secret", justify="right")
+    table.add_column("guesses", no_wrap=True)
+    table.add_column("routes", no_wrap=True)
+    for heading in ("prompt\nids", "sampled\nids", "reward", "advan-\ntage", "datums"):
+        table.add_column(heading, justify="right")
+    for group in groups:
+        for state in group:
+            table.add_row(*describe(state))
+        table.add_section()
+    console.print(table)
+    summaries = [vf.summarize(state) for group in groups for state in group]
+    served = sum((summary.served for summary in summaries), Counter())
+    console.print("routes: " + ", ".join(f"{letter(how)} {how}: {count}" for how, count in sorted(served.items())))
+    extending, later = sum(s.extending_turns for s in summaries), sum(s.later_turns for s in summaries)
+    console.print(f"turn k's prompt extends turn k-1's ids: {extending} of {later}")
+
+
+def describe(state: vf.State) -> list[str]:
+    """The cells of one rollout; a failed one says why."""
+    secret = str(state["info"]["secret"])
+    if state["error"] is not None:
+        return [secret, f"failed: {state['error']}"[:200]]
+    summary = vf.summarize(state)
+    guesses = ("-" if guess is None else str(guess) for guess in state["guesses"])
+    return [
+        secret,
+        " ".join(guesses),
+        " ".join(letter(step["response"].served.label) for step in state["trajectory"]),
+        str(summary.prompt_tokens),
+        str(summary.sampled_tokens),
+        f"{state['reward']:.2f}",
+        f"{state['advantage']:+.2f}",
+        str(len(vf.build_datums(state["trajectory"]).datums)),
+    ]
+
+
+def letter(served: str) -> str:
+    """T for a turn that went in as token ids, M for one that went in as messages."""
+    return "M" if served.startswith(f"{vf.Route.CHAT} (") else "T"
+
+
+def save(groups: list[list[vf.State]], path: Path) -> None:
+    """Writes the PPO datums of all rollouts that did not fail."""
+    good = [state for group in groups for state in group if state["error"] is None]
+    datums = [datum for state in good for datum in vf.build_datums(state["trajectory"]).datums]
+    count = vf.write_datums(datums, path)
+    trained = sum(int(datum.loss_fn_inputs["mask"].sum()) for datum in datums)
+    console.print(
+        f"{count} PPO datums ({trained} sampled tokens) of {len(good)} rollouts written to {path}", soft_wrap=True
+    )
+
+
+@asynccontextmanager
+async def start_engine(options: argparse.Namespace) -> AsyncIterator[Engine]:
+    """The engine that the options ask for, running until the block ends."""
+    if options.base_url:
+        yield await find_server(options)
+    elif options.engine == "fake":
+        async with FakeVLLM(FakeModel(folder=ensure_model("smollm2"), name="fake"), script=scripted_guess) as fake:
+            yield Engine(base_url=fake.base_url, model="fake", title="a FAKE vLLM: scripted guesses, no model")
+    else:
+        server = LocalServer(LocalServerOptions(model=ensure_model("smollm2"), dtype="float32", max_model_len=2048))
+        async with AsyncExitStack() as stack:
+            with console.status("starting a local vLLM with SmolLM2-135M-Instruct ..."):
+                await stack.enter_async_context(server)
+            yield Engine(base_url=server.base_url, model=server.model, title=f"vLLM with {server.model}")
+
+
+async def find_server(options: argparse.Namespace) -> Engine:
+    """The user's own server, and the first model it serves unless one was named."""
+    model = options.model
+    if model is None:
+        config = vf.ClientConfig(base_url=options.base_url, api_key_var=options.api_key_env)
+        async with vf.OpenAIChatCompletionsTokenClient(config) as client:
+            model = (await client.client.models.list()).data[0].id
+    return Engine(base_url=options.base_url, model=model, title=f"{model} at {options.base_url}")
+
+
+def scripted_guess(request: FakeRequest) -> Completion:
+    """A guess for the fake to "sample": random, the same for the same prompt."""
+    return Completion(text=str(random.Random(sum(request.prompt_ids) + request.number).randint(1, 10)))
+
+
+async def run(options: argparse.Namespace) -> int:
+    async with start_engine(options) as engine:
+        groups = await play(options, engine)
+    show(groups, engine)
+    save(groups, options.out)
+    failed = sum(state["error"] is not None for group in groups for state in group)
+    return 1 if failed else 0
+
+
+def main(argv: Sequence[str] | None = None) -> int:
+    """Runs the demo; returns the exit code: 0 if no rollout failed."""
+    parser = argparse.ArgumentParser(prog="tito demo", description=__doc__, formatter_class=RawText)
+    parser.add_argument("--engine", choices=["vllm", "fake"], default="vllm", help="what to start (default: vllm)")
+    parser.add_argument("--base-url", metavar="URL", help="use a running server instead, such as http://host:8000/v1")
+    parser.add_argument("--model", metavar="NAME", help="model at --base-url (default: the first it serves)")
+    parser.add_argument("--api-key-env", metavar="NAME", help="environment variable with the key for --base-url")
+    parser.add_argument("--games", type=int, default=3, help="secrets to guess (default: 3)")
+    parser.add_argument("--group-size", type=int, default=4, help="rollouts of each game (default: 4)")
+    parser.add_argument("--max-turns", type=int, default=5, help="guesses in a rollout (default: 5)")
+    parser.add_argument("--max-tokens", type=int, default=16, help="sampled tokens in a turn (default: 16)")
+    parser.add_argument("--temperature", type=float, default=1.0, help="sampling temperature (default: 1.0)")
+    parser.add_argument("--out", type=Path, default=Path("runs/demo/datums.jsonl"), help="file for the datums")
+    return asyncio.run(run(parser.parse_args(argv)))
+
+
+if __name__ == "__main__":
+    sys.exit(main())

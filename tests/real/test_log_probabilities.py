@@ -1,0 +1,52 @@
+"""The sampler's log-probabilities are those that the weights give the datum's ids, so a PPO ratio starts at 1."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+import torch
+from transformers import AutoModelForCausalLM
+
+import verifiers_tito as vf
+from tests.conftest import API_KEY
+from verifiers_tito.local.server import LocalServer
+
+pytestmark = pytest.mark.vllm
+
+
+def recomputed_logprobs(model: Any, datum: vf.Datum) -> np.ndarray:
+    """Natural-log probabilities of the datum's targets under `model`, (N,)."""
+    with torch.no_grad():
+        logits = model(torch.tensor([datum.model_input.to_ints()])).logits[0].float()
+    targets = torch.tensor(datum.loss_fn_inputs["target_tokens"])
+    return torch.log_softmax(logits, dim=-1).gather(1, targets[:, None])[:, 0].numpy()
+
+
+@pytest.mark.parametrize("name", ["smollm2", "qwen3-tiny", "llama3-tiny"])
+async def test_log_probabilities_recomputed_with_transformers_agree(
+    name: str, real_servers: dict[str, LocalServer]
+) -> None:
+    server = real_servers[name]
+    env = vf.load_environment("number-guess", num_examples=2, max_turns=4)
+    config = vf.ClientConfig(base_url=server.base_url, api_key=API_KEY)
+    async with vf.OpenAIChatCompletionsTokenClient(config) as client:
+        states = await env.run_group(
+            [*[env.dataset[0]] * 3, *[env.dataset[1]] * 3], client, server.model, {"temperature": 1.0, "max_tokens": 40}
+        )
+    assert [state["error"] for state in states] == [None] * 6
+    datums = [datum for state in states for datum in vf.build_datums(state["trajectory"], advantage=1.0).datums]
+    model = AutoModelForCausalLM.from_pretrained(Path(server.options.model), dtype=torch.float32).eval()
+    differences = np.concatenate(
+        [
+            np.abs(recomputed_logprobs(model, datum) - datum.loss_fn_inputs["logprobs"])[
+                datum.loss_fn_inputs["mask"] == 1
+            ]
+            for datum in datums
+        ]
+    )
+    assert differences.size >= 50
+    assert differences.max() <= 1e-3
+    assert differences.mean() <= 1e-4

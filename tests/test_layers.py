@@ -1,0 +1,96 @@
+"""The package's shape: what may import what, and how light it is."""
+
+from __future__ import annotations
+
+import ast
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+import verifiers_tito as vf
+
+PACKAGE = Path(vf.__file__).parent
+
+LAYERS = (
+    {"errors"},
+    {"calling", "bundled"},
+    {"types"},
+    {"wire"},
+    {"transport"},
+    {"tokenization"},
+    {"stitching"},
+    {"clients"},
+    {"rubrics", "rollouts", "datums"},
+    {"envs"},
+    {"vllm_plugin", "local", "testing"},
+    {"cli"},
+)
+ONLY = {
+    "datums": {"errors", "types", "datums"},
+    "vllm_plugin": {"errors", "wire", "vllm_plugin"},
+    "rollouts": {"errors", "types", "rollouts"},
+}
+
+
+def layer_of(module: str) -> int:
+    return next(number for number, names in enumerate(LAYERS) if module in names)
+
+
+def package_imports() -> list[tuple[str, str, str]]:
+    """Every import of one part of the package by another: (file, importing part, imported part)."""
+    found = []
+    for file in sorted(PACKAGE.rglob("*.py")):
+        part = file.relative_to(PACKAGE).parts[0].removesuffix(".py")
+        if part == "__init__":
+            continue
+        for node in ast.walk(ast.parse(file.read_text())):
+            modules = [node.module] if isinstance(node, ast.ImportFrom) else []
+            modules += [alias.name for alias in node.names] if isinstance(node, ast.Import) else []
+            for module in modules:
+                if module and module.startswith("verifiers_tito."):
+                    found.append((str(file.relative_to(PACKAGE)), part, module.split(".")[1]))
+    return found
+
+
+def test_every_part_of_the_package_has_its_layer() -> None:
+    parts = {path.name.removesuffix(".py") for path in PACKAGE.iterdir() if not path.name.startswith(("_", "."))}
+    assert parts - {"py.typed"} == set().union(*LAYERS)
+
+
+def test_imports_go_down_only() -> None:
+    upward = [
+        f"{file} imports {imported}"
+        for file, importing, imported in package_imports()
+        if importing != imported and layer_of(imported) >= layer_of(importing)
+    ]
+    assert upward == []
+
+
+def test_datums_rollouts_and_the_plugin_import_only_what_their_users_have() -> None:
+    foreign = [
+        f"{file} imports {imported}"
+        for file, importing, imported in package_imports()
+        if importing in ONLY and imported not in ONLY[importing]
+    ]
+    assert foreign == []
+
+
+def test_the_face_is_sorted_and_complete() -> None:
+    assert sorted(vf.__all__) == vf.__all__
+    assert [name for name in vf.__all__ if not hasattr(vf, name)] == []
+    with pytest.raises(AttributeError, match="no attribute 'nonsense'"):
+        _ = vf.nonsense
+
+
+def test_importing_the_package_loads_nothing_heavy() -> None:
+    heavy = ("torch", "transformers", "vllm", "datasets", "ray", "tinker", "openai")
+    program = f"import sys, verifiers_tito; print([name for name in {heavy!r} if name in sys.modules])"
+    run = subprocess.run([sys.executable, "-c", program], capture_output=True, text=True, check=True)
+    assert run.stdout.strip() == "[]"
+
+
+def test_files_stay_small() -> None:
+    lengths = {str(file): len(file.read_text().splitlines()) for file in PACKAGE.rglob("*.py")}
+    assert {file: length for file, length in lengths.items() if length > 400} == {}

@@ -1,0 +1,189 @@
+"""The route around the handler: where it is attached, and what it answers when there is no handler.
+
+The parts of vLLM and FastAPI are small working stand-ins; the real ones are behind the contract tests.
+"""
+
+from __future__ import annotations
+
+import inspect
+import json
+from collections.abc import AsyncIterator
+from dataclasses import dataclass, field
+from types import SimpleNamespace
+from typing import Any
+
+import pytest
+from pydantic import BaseModel
+from starlette.requests import Request
+from starlette.responses import JSONResponse, StreamingResponse
+
+from verifiers_tito.vllm_plugin.compat import VLLM
+from verifiers_tito.vllm_plugin.endpoint import ChatTokensPlugin
+from verifiers_tito.wire.routes import CHAT_TOKENS
+
+
+class ChatRequest(BaseModel):
+    messages: list[dict[str, str]]
+
+
+class ChatResponse(BaseModel):
+    text: str
+
+
+class ErrorInfo(BaseModel):
+    message: str
+    code: int
+
+
+class ErrorResponse(BaseModel):
+    error: ErrorInfo
+
+
+async def keep_alive(stream: AsyncIterator[str], interval_seconds: float) -> AsyncIterator[str]:
+    async for event in stream:
+        yield f"{event} every {interval_seconds}"
+
+
+def make_plugin() -> ChatTokensPlugin:
+    vllm = VLLM(
+        version="0.32.0",
+        chat_request=ChatRequest,
+        chat_response=ChatResponse,
+        error_response=ErrorResponse,
+        tokens_input=lambda ids, *, cache_salt: {"prompt_token_ids": ids},
+        validate_json_request=lambda raw_request: None,
+        with_cancellation=lambda function: function,
+        load_aware_call=lambda function: function,
+        load_metrics_header=lambda wanted: {"endpoint-load-metrics": wanted} if wanted else None,
+        sse_keep_alive=keep_alive,
+        depends=lambda dependency: dependency,
+        request=Request,
+        json_response=JSONResponse,
+        streaming_response=StreamingResponse,
+    )
+    return ChatTokensPlugin(vllm=vllm)
+
+
+@dataclass
+class App:
+    """Holds the one route that a plugin adds, and calls it."""
+
+    state: Any = field(default_factory=lambda: SimpleNamespace(args=SimpleNamespace(sse_keep_alive_interval=5)))
+    routes: dict[str, Any] = field(default_factory=dict)
+
+    def add_api_route(self, path: str, endpoint: Any, **options: Any) -> None:
+        self.routes[path] = SimpleNamespace(endpoint=endpoint, **options)
+
+    async def post(self, **headers: str) -> Any:
+        raw_request = SimpleNamespace(app=self, headers=headers)
+        return await self.routes[CHAT_TOKENS].endpoint(request=ChatRequest(messages=[]), raw_request=raw_request)
+
+
+@dataclass
+class Chat:
+    """A chat handler that always gives the same answer."""
+
+    answer: Any
+    online_renderer: Any = field(
+        default_factory=lambda: SimpleNamespace(
+            model_config=SimpleNamespace(get_vocab_size=lambda: 10),
+            renderer=SimpleNamespace(tokenizer=None, render_cmpl_async=None),
+        )
+    )
+
+    async def render_chat_request(self, request: Any) -> Any:
+        raise NotImplementedError
+
+    async def create_chat_completion(self, request: Any, raw_request: Any) -> Any:
+        return self.answer
+
+
+async def started_app(chat: Any, *, engine_client: Any = "an engine") -> App:
+    app = App()
+    app.state.openai_serving_chat = chat
+    plugin = make_plugin()
+    plugin.attach_router(app)
+    await plugin.init_state(engine_client, app.state, app.state.args)
+    return app
+
+
+def test_the_route_is_a_guarded_post_whose_body_is_a_chat_completion_with_tokens() -> None:
+    app = App()
+    make_plugin().attach_router(app)
+
+    route = app.routes[CHAT_TOKENS]
+    assert route.methods == ["POST"]
+    assert len(route.dependencies) == 1
+    body = inspect.signature(route.endpoint).parameters["request"].annotation
+    assert issubclass(body, ChatRequest)
+    assert body(tokens=[1, 2]).tokens == [1, 2]
+
+
+async def test_before_the_engine_is_up_the_route_says_so() -> None:
+    app = App()
+    make_plugin().attach_router(app)
+
+    answer = await app.post()
+
+    assert answer.status_code == 501
+    assert "still starting" in json.loads(answer.body)["error"]["message"]
+
+
+@pytest.mark.parametrize(
+    ("chat", "engine_client", "reason"),
+    [
+        (Chat(answer=None), None, "has no engine"),
+        (None, "an engine", "does not support chat completions"),
+        (object(), "an engine", "object of vLLM 0.32.0 has no render_chat_request"),
+    ],
+)
+async def test_a_server_that_cannot_serve_the_route_starts_and_says_why(
+    chat: Any, engine_client: Any, reason: str
+) -> None:
+    app = await started_app(chat, engine_client=engine_client)
+
+    answer = await app.post()
+
+    error = json.loads(answer.body)["error"]
+    assert (answer.status_code, error["code"], error["type"]) == (501, 501, "NotImplementedError")
+    assert error["message"].startswith(f"{CHAT_TOKENS} is not available: ")
+    assert reason in error["message"]
+
+
+async def test_the_chat_routes_own_handler_is_left_as_it_was() -> None:
+    chat = Chat(answer=None)
+
+    await started_app(chat)
+
+    assert "render_chat_request" not in vars(chat)
+
+
+async def test_an_error_of_the_handler_keeps_its_status() -> None:
+    app = await started_app(Chat(answer=ErrorResponse(error=ErrorInfo(message="no such model", code=404))))
+
+    answer = await app.post()
+
+    assert answer.status_code == 404
+    assert json.loads(answer.body)["error"]["message"] == "no such model"
+
+
+async def test_a_completion_is_answered_with_the_load_header_that_was_asked_for() -> None:
+    app = await started_app(Chat(answer=ChatResponse(text="hi")))
+
+    answer = await app.post(**{"endpoint-load-metrics-format": "json"})
+
+    assert json.loads(answer.body) == {"text": "hi"}
+    assert answer.headers["endpoint-load-metrics"] == "json"
+
+
+async def test_a_stream_is_passed_on_event_by_event_with_the_servers_keep_alive() -> None:
+    async def events() -> AsyncIterator[str]:
+        yield "one"
+        yield "two"
+
+    app = await started_app(Chat(answer=events()))
+
+    answer = await app.post()
+
+    assert answer.media_type == "text/event-stream"
+    assert [event async for event in answer.body_iterator] == ["one every 5.0", "two every 5.0"]
