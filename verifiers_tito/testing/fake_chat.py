@@ -82,9 +82,7 @@ class FakeChat:
     def __init__(self, *, model: FakeModel, tokenizer: FakeTokenizer, script: Script, options: ServerOptions) -> None:
         self._model = model
         self._tokenizer = tokenizer
-        self._script = script
         self._options = options
-        self._cache = PrefixCache(block_size=options.block_size)
         self._marks = {
             mark: tokenizer.id_of(mark)
             for mark in (
@@ -94,6 +92,12 @@ class FakeChat:
                 fake_parsing.CALL,
             )
         }
+        self.play(script)
+
+    def play(self, script: Script) -> None:
+        """Starts over with `script`: nothing cached, no request counted."""
+        self._script = script
+        self._cache = PrefixCache(block_size=self._options.block_size)
         self._number = 0
 
     def check_model(self, name: str | None) -> None:
@@ -129,15 +133,9 @@ class FakeChat:
         _check_sampling(body)
         cached_tokens = self._cache.cached_tokens(prompt_ids)
         created = self._cache.created_tokens(prompt_ids, cached_tokens=cached_tokens)
-        number, self._number = self._number, self._number + 1
         choices = [
-            generate(
-                self._completion(body, raw=raw, path=path, prompt_ids=prompt_ids, number=number, choice=choice),
-                prompt_ids=prompt_ids,
-                tokenizer=self._tokenizer,
-                limits=limits,
-            )
-            for choice in range(body.n or 1)
+            generate(completion, prompt_ids=prompt_ids, tokenizer=self._tokenizer, limits=limits)
+            for completion in self._completions(body, raw=raw, path=path, prompt_ids=prompt_ids)
         ]
         for generated in choices:
             self._cache.add([*prompt_ids, *generated.token_ids[:-1]])
@@ -241,22 +239,27 @@ class FakeChat:
             skip_special_tokens=body.skip_special_tokens and not keeps_special,
         )
 
-    def _completion(
-        self, body: ChatBody, *, raw: Any, path: str, prompt_ids: list[int], number: int, choice: int
-    ) -> Completion:
+    def _completions(self, body: ChatBody, *, raw: Any, path: str, prompt_ids: list[int]) -> list[Completion]:
+        """What is sampled, one per choice: the text that the request forces, or what the script says."""
+        number, self._number = self._number, self._number + 1
+        count = body.n or 1
         if body.forced_text is not None:
             # A grammar is made of characters: a model under it cannot sample a special token.
-            return Completion(token_ids=tuple(self._tokenizer.encode_as_text(body.forced_text)))
-        request = FakeRequest(
-            path=path,
-            body=raw,
-            prompt_ids=prompt_ids,
-            number=number,
-            choice=choice,
-            vocabulary_size=self._tokenizer.vocabulary_size,
-        )
+            return [Completion(token_ids=tuple(self._tokenizer.encode_as_text(body.forced_text)))] * count
+        requests = [
+            FakeRequest(
+                path=path,
+                body=raw,
+                prompt_ids=prompt_ids,
+                number=number,
+                choice=choice,
+                vocabulary_size=self._tokenizer.vocabulary_size,
+                opener_ids=self._tokenizer.opener_ids,
+            )
+            for choice in range(count)
+        ]
         try:
-            return self._script(request)
+            return [self._script(request) for request in requests]
         except Exception as exc:  # the caller's code: its failure has to reach the caller's client
             raise RefusalError(f"the fake's script failed: {exc}", status=500, type_="InternalServerError") from exc
 

@@ -30,6 +30,7 @@ from verifiers_tito.testing.fake_bodies import (
 from verifiers_tito.testing.fake_chat import FakeChat, FakeModel
 from verifiers_tito.testing.fake_errors import RefusalError
 from verifiers_tito.testing.fake_tokenizer import FakeTokenizer
+from verifiers_tito.testing.scripts import Script
 from verifiers_tito.wire.routes import CHAT, CHAT_TOKENS, HEALTH, MODELS, TOKENIZE, VERSION
 
 FAKED_VERSION = "0.32.0"
@@ -80,6 +81,10 @@ class FakeApp:
             middleware=[] if api_key is None else [Middleware(_KeyCheck, api_key=api_key)],
             exception_handlers={HTTPException: _detail},
         )
+
+    def start_over(self, script: Script) -> None:
+        self.requests.clear()
+        self._chat.play(script)
 
     def _serving(self, answer: Callable[[Request, Any], Response]) -> Callable[[Request], Any]:
         async def serve(request: Request) -> Response:

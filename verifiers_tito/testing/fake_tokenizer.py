@@ -12,6 +12,7 @@ from __future__ import annotations
 import json
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass
+from functools import cached_property
 from pathlib import Path
 from typing import Any
 
@@ -19,15 +20,19 @@ from verifiers_tito.errors import ConfigError
 from verifiers_tito.testing.fake_errors import RefusalError, refused_value
 
 _OUR_TEMPLATE_ARGUMENTS = frozenset(
-    {"tokenize", "return_dict", "return_tensors", "return_assistant_tokens_mask", "tokenizer_kwargs"}
-    | {
+    [
+        "tokenize",
+        "return_dict",
+        "return_tensors",
+        "return_assistant_tokens_mask",
+        "tokenizer_kwargs",
         "padding",
         "truncation",
         "max_length",
         "conversation",
         "add_generation_prompt",
         "continue_final_message",
-    }
+    ]
 )
 _CONTEXT_TOKENS = 4
 _BROKEN_STREAM = "Invalid prefix encountered"
@@ -93,6 +98,22 @@ class FakeTokenizer:
         except Exception as exc:  # a template is a program: whatever it raises is an answer about this request
             raise RefusalError(str(exc)) from exc
         return self.encode(text, add_special_tokens=add_special_tokens)
+
+    @cached_property
+    def opener_ids(self) -> list[int]:
+        """What the template writes to let the assistant speak: every turn of a conversation holds it once."""
+        closed, open_ = (
+            self.render(
+                [{"role": "user", "content": "x"}],
+                tools=None,
+                template_arguments={},
+                add_generation_prompt=add_generation_prompt,
+                continue_final_message=False,
+                add_special_tokens=False,
+            )
+            for add_generation_prompt in (False, True)
+        )
+        return open_[len(closed) :]
 
     def text_stream(self, prompt_ids: Sequence[int], *, skip_special_tokens: bool) -> TextStream:
         def new_stream(token_ids: list[int]) -> Any:

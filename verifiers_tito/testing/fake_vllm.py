@@ -71,6 +71,12 @@ class FakeVLLM:
         """What arrived so far, in order."""
         return self._live.app.requests
 
+    def play(self, script: Script) -> None:
+        """Goes on as a fresh server with `script`, on the same port: tests can share one fake."""
+        self._script = script
+        if self._running is not None:
+            self._running.app.start_over(script)
+
     async def __aenter__(self) -> Self:
         if self._running is not None:
             raise LocalServerError("this FakeVLLM is already running: make another one")

@@ -27,6 +27,8 @@ class FakeRequest:
     choice: int
     """0 to n-1."""
     vocabulary_size: int
+    opener_ids: Sequence[int] = ()
+    """What the template writes to let the assistant speak."""
 
     @property
     def messages(self) -> list[dict[str, Any]]:
@@ -35,8 +37,15 @@ class FakeRequest:
 
     @property
     def turn(self) -> int:
-        """How many assistant messages the conversation holds: 0 on the first turn, whatever runs beside it."""
-        return sum(message.get("role") == "assistant" for message in self.messages)
+        """How many assistant turns the prompt holds already: 0 on the first turn, whatever runs beside it.
+
+        Counted in the messages, or in the ids where no messages were sent.
+        """
+        if self.messages or not self.opener_ids:
+            return sum(message.get("role") == "assistant" for message in self.messages)
+        ids, opener = list(self.prompt_ids), list(self.opener_ids)
+        openings = (ids[start : start + len(opener)] == opener for start in range(len(ids)))
+        return max(sum(openings) - 1, 0)
 
     @property
     def seed(self) -> int | None:

@@ -60,11 +60,12 @@ def map_provider_error(error: openai.OpenAIError, *, operation: str) -> Exceptio
             f"({type(cause).__name__}: {cause}); is it running?"
         )
     if isinstance(error, openai.APIStatusError):
-        return _map_status(error.status_code, error.response.content, operation=operation)
+        return map_status(error.status_code, error.response.content, operation=operation)
     return ModelError(f"{operation}: {error}")
 
 
-def _map_status(status: int, body: bytes, *, operation: str) -> Error:
+def map_status(status: int, body: bytes, *, operation: str) -> Error:
+    """The error for an answer with this status; its words are quoted."""
     answer = _decode_error(body)
     detail = answer.error or ErrorDetail(message=answer.detail or "")
     words = detail.message or body[:500].decode("utf-8", "replace")

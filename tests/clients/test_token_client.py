@@ -1,0 +1,379 @@
+"""The token client against the fake: when ids go in, which ids, and what is said when they do not."""
+
+from __future__ import annotations
+
+from typing import Any, ClassVar
+
+import pytest
+from openai import AsyncOpenAI, AuthenticationError
+
+import verifiers_tito as vf
+from tests.conftest import FAKE_MODEL as MODEL
+from tests.conftest import FakeMaker
+from verifiers_tito.testing import Completion, FakeRequest, FakeVLLM, random_tokens
+
+SYSTEM = vf.SystemMessage(content="You are terse.")
+QUESTION = vf.UserMessage(content="What is 2+2?")
+TOOL = vf.Tool(name="add", description="Adds.", parameters={"type": "object", "properties": {}})
+PICTURE = [{"type": "image_url", "image_url": {"url": "data:image/png;base64,AA=="}}]
+
+
+def config_of(fake: FakeVLLM, **fields: Any) -> vf.ClientConfig:
+    return vf.ClientConfig(**{"base_url": fake.base_url, "max_retries": 0, **fields})
+
+
+def fresh_state(**fields: Any) -> vf.State:
+    return vf.State(input={}, trajectory=[], trajectory_id="t", model=MODEL, sampling_args={}, tool_defs=[], **fields)
+
+
+async def take_turn(
+    client: vf.Client, state: vf.State, prompt: list[vf.Message], sampling: dict[str, Any] | None = None, **options: Any
+) -> vf.Response:
+    """Asks, and keeps the step as an environment would."""
+    response = await client.get_response(prompt, MODEL, sampling or {}, state=state, **options)
+    tokens = response.message.tokens
+    state["trajectory"].append(
+        {
+            "prompt": prompt,
+            "completion": [response.message.plain()],
+            "response": response,
+            "tokens": {"prompt_ids": tokens.prompt_ids, "completion_ids": tokens.completion_ids},
+        }
+    )
+    return response
+
+
+def conversation(state: vf.State) -> list[vf.Message]:
+    last = state["trajectory"][-1]
+    return [*last["prompt"], *last["completion"]]
+
+
+def say(text: str) -> Any:
+    return lambda request: Completion(text=text)
+
+
+def all_ids(step: dict[str, Any]) -> list[int]:
+    return [*step["tokens"]["prompt_ids"], *step["tokens"]["completion_ids"]]
+
+
+TAILS: dict[str, list[vf.Message]] = {
+    "user": [vf.UserMessage(content="And 3+3?")],
+    "empty": [vf.UserMessage(content="")],
+    "white-space": [vf.UserMessage(content=" \n\n ")],
+    "system-and-user": [vf.SystemMessage(content="Be verbose now."), vf.UserMessage(content="Go on.")],
+    "two-users": [vf.UserMessage(content="a"), vf.UserMessage(content="b")],
+    "tool": [vf.ToolMessage(tool_call_id="c1", content="5")],
+    "tools": [vf.ToolMessage(tool_call_id="c1", content="5"), vf.ToolMessage(tool_call_id="c2", content="6")],
+    "tool-and-user": [vf.ToolMessage(tool_call_id="c1", content="5"), vf.UserMessage(content="So?")],
+}
+
+
+@pytest.mark.parametrize("tail", TAILS.values(), ids=TAILS)
+@pytest.mark.parametrize("truncated", [False, True])
+async def test_the_prompt_in_ids_is_what_the_template_renders_for_the_whole_conversation(
+    any_fake: FakeMaker, tail: list[vf.Message], truncated: bool
+) -> None:
+    """For text that tokenizes uniquely, stitching and a full re-tokenization must agree, for every legal tail."""
+    reply = Completion(text="It is four", finish="length" if truncated else "stop")
+    async with any_fake(lambda request: reply) as fake, vf.OpenAIChatCompletionsTokenClient(config_of(fake)) as client:
+        state = fresh_state()
+        await take_turn(client, state, [SYSTEM, QUESTION])
+        prompt = [*conversation(state), *tail]
+        native, _ = await client.to_native_prompt(prompt)
+        ids = await client.get_prompt_ids(state, native, None)
+        template = {"chat_template_kwargs": {"enable_thinking": True}}
+        assert ids == await client.tokenize(native, None, MODEL, extra_kwargs=template)
+
+
+async def test_random_ids_are_kept_whatever_they_decode_to(any_fake: FakeMaker) -> None:
+    """Failures 1, 4, 6, 8, 16: what was sampled is in the next prompt, id by id, in every turn."""
+    async with (
+        any_fake(random_tokens(seed=7, shortest=1, longest=40)) as fake,
+        vf.OpenAIChatCompletionsTokenClient(config_of(fake)) as client,
+    ):
+        state = fresh_state()
+        prompt: list[vf.Message] = [SYSTEM, QUESTION]
+        for turn in range(8):
+            response = await take_turn(client, state, prompt)
+            prompt = [*conversation(state), vf.UserMessage(content=f"turn {turn}")]
+            assert response.served.route is (vf.Route.CHAT if turn == 0 else vf.Route.CHAT_TOKENS)
+        for earlier, later in zip(state["trajectory"], state["trajectory"][1:], strict=False):
+            before = all_ids(earlier)
+            assert later["tokens"]["prompt_ids"][: len(before)] == before
+            assert later["response"].served.reused_ids == len(before)
+            assert later["response"].served.bridged_ids == len(later["tokens"]["prompt_ids"]) - len(before)
+
+
+async def test_a_turn_costs_one_rendering_and_a_known_bridge_none(qwen3_fake: FakeMaker) -> None:
+    async with qwen3_fake(say("no")) as fake, vf.OpenAIChatCompletionsTokenClient(config_of(fake)) as client:
+        state = fresh_state()
+        prompt: list[vf.Message] = [QUESTION]
+        for _ in range(4):
+            await take_turn(client, state, prompt)
+            prompt = [*conversation(state), vf.UserMessage(content="Again.")]
+        paths = [request.path for request in fake.requests]
+    assert paths == [
+        "/v1/chat/completions",
+        "/tokenize",  # the close, once
+        "/tokenize",  # the bridge to "Again."
+        *["/v1/chat/completions/tokens"] * 3,
+    ]
+
+
+async def test_the_history_is_not_sent_again(qwen3_fake: FakeMaker) -> None:
+    async with qwen3_fake(say("no")) as fake, vf.OpenAIChatCompletionsTokenClient(config_of(fake)) as client:
+        state = fresh_state()
+        await take_turn(client, state, [QUESTION])
+        await take_turn(client, state, [*conversation(state), vf.UserMessage(content="Again.")])
+        later = [request.body for request in fake.requests if "tokenize" in request.path or "tokens" in request.path]
+    assert all(QUESTION.content not in repr(body) for body in later)
+
+
+async def test_template_arguments_reach_every_rendering(qwen3_fake: FakeMaker) -> None:
+    sampling = {"extra_body": {"chat_template_kwargs": {"enable_thinking": False}}}
+    async with qwen3_fake(say("no")) as fake, vf.OpenAIChatCompletionsTokenClient(config_of(fake)) as client:
+        state = fresh_state(**{})
+        await take_turn(client, state, [QUESTION], sampling)
+        response = await take_turn(client, state, [*conversation(state), vf.UserMessage(content="?")], sampling)
+        ending = await client.tokenize(
+            "<think>\n\n</think>\n\n", None, MODEL, extra_kwargs={"add_special_tokens": False}
+        )
+    assert response.message.tokens.prompt_ids[-len(ending) :] == ending
+
+
+async def test_tools_reach_every_rendering_and_the_request(qwen3_fake: FakeMaker) -> None:
+    async with (
+        qwen3_fake(say("no"), tool_call_parser="hermes") as fake,
+        vf.OpenAIChatCompletionsTokenClient(config_of(fake)) as client,
+    ):
+        state = fresh_state()
+        await take_turn(client, state, [QUESTION], tools=[TOOL])
+        response = await take_turn(client, state, [*conversation(state), vf.UserMessage(content="?")], tools=[TOOL])
+        assert response.served.route is vf.Route.CHAT_TOKENS
+        assert all(request.body["tools"][0]["function"]["name"] == "add" for request in fake.requests)
+
+
+def no_change(prompt: list[vf.Message]) -> list[vf.Message]:
+    return prompt
+
+
+FALLBACKS: dict[str, tuple[Any, dict[str, Any], vf.FallbackReason]] = {
+    "multimodal": (
+        lambda said: [*said, vf.UserMessage(content=PICTURE)],
+        {},
+        vf.FallbackReason.MULTIMODAL,
+    ),
+    "rewritten history": (
+        lambda said: [vf.UserMessage(content="summary"), said[-1], vf.UserMessage(content="go on")],
+        {},
+        vf.FallbackReason.NO_PREFIX,
+    ),
+    "nothing new": (no_change, {}, vf.FallbackReason.NO_NEW_MESSAGES),
+    "an assistant's words put in": (
+        lambda said: [
+            *said,
+            vf.UserMessage(content="a"),
+            vf.AssistantMessage(content="b"),
+            vf.UserMessage(content="c"),
+        ],
+        {},
+        vf.FallbackReason.TAIL_NOT_LEGAL,
+    ),
+    "other tools": (
+        lambda said: [*said, vf.UserMessage(content="a")],
+        {"tools": [TOOL]},
+        vf.FallbackReason.TEMPLATE_INPUT_CHANGED,
+    ),
+    "other template arguments": (
+        lambda said: [*said, vf.UserMessage(content="a")],
+        {"sampling": {"chat_template_kwargs": {"enable_thinking": False}}},
+        vf.FallbackReason.TEMPLATE_INPUT_CHANGED,
+    ),
+    "a request that ends the prompt otherwise": (
+        lambda said: [*said, vf.UserMessage(content="a")],
+        {"sampling": {"add_generation_prompt": False}},
+        vf.FallbackReason.PROMPT_FLAGS,
+    ),
+}
+
+
+@pytest.mark.parametrize(("change", "options", "reason"), FALLBACKS.values(), ids=FALLBACKS)
+async def test_what_cannot_be_stitched_goes_in_as_messages_and_says_why(
+    qwen3_fake: FakeMaker, change: Any, options: dict[str, Any], reason: vf.FallbackReason
+) -> None:
+    async with (
+        qwen3_fake(say("four"), tool_call_parser="hermes") as fake,
+        vf.OpenAIChatCompletionsTokenClient(config_of(fake)) as client,
+    ):
+        state = fresh_state()
+        await take_turn(client, state, [QUESTION])
+        prompt = change(conversation(state))
+        if reason is vf.FallbackReason.MULTIMODAL:  # the fake has no image processor: only the decision is looked at
+            native, _ = await client.to_native_prompt(prompt)
+            assert await client.get_prompt_ids(state, native, None) is None
+            return
+        response = await take_turn(client, state, prompt, **options)
+    assert response.served.route is vf.Route.CHAT
+    assert response.served.reason is reason
+    assert str(reason) in response.served.label
+
+
+async def test_a_picture_in_an_earlier_turn_keeps_the_rollout_on_messages(qwen3_fake: FakeMaker) -> None:
+    """Failure 30."""
+    async with qwen3_fake(say("four")) as fake, vf.OpenAIChatCompletionsTokenClient(config_of(fake)) as client:
+        state = fresh_state()
+        await take_turn(client, state, [QUESTION])
+        state["trajectory"][0]["prompt"] = [vf.UserMessage(content=PICTURE)]
+        native, _ = await client.to_native_prompt([QUESTION])
+        assert await client.get_prompt_ids(state, native, None) is None
+
+
+async def test_a_template_that_refuses_the_tail_is_quoted(qwen3_fake: FakeMaker) -> None:
+    async with qwen3_fake(say("four")) as fake, vf.OpenAIChatCompletionsTokenClient(config_of(fake)) as client:
+        state = fresh_state()
+        sampling = {"chat_template": "{{ raise_exception('only monologues') }}"}
+        await take_turn(client, state, [QUESTION])
+        state["trajectory"][0]["response"].served = None  # an older record, which does not say how it was rendered
+        native, _ = await client.to_native_prompt([*conversation(state), vf.UserMessage(content="?")])
+        state["sampling_args"] = sampling
+        assert await client.get_prompt_ids(state, native, None) is None
+
+
+async def test_a_server_without_the_route_is_asked_once_and_then_left_alone(qwen3_fake: FakeMaker) -> None:
+    class NotingClient(vf.OpenAIChatCompletionsTokenClient):
+        paths: ClassVar[list[str]] = []
+
+        async def _complete(self, path: str, body: dict[str, Any], **options: Any) -> Any:
+            self.paths.append(path)
+            return await super()._complete(path, body, **options)
+
+    async with qwen3_fake(say("four"), token_route=False) as fake, NotingClient(config_of(fake)) as client:
+        state = fresh_state()
+        await take_turn(client, state, [QUESTION])
+        for _ in range(3):
+            response = await take_turn(client, state, [*conversation(state), vf.UserMessage(content="?")])
+            assert response.served.route is vf.Route.CHAT
+            assert response.served.reason is vf.FallbackReason.ROUTE_MISSING
+    assert client.paths.count("/chat/completions/tokens") == 1
+
+
+async def test_a_wrong_echo_is_an_error_that_says_where(qwen3_fake: FakeMaker) -> None:
+    class LyingClient(vf.OpenAIChatCompletionsTokenClient):
+        """Sends other ids than it was given, which from where the check stands is a server that saw other ids."""
+
+        async def _complete(self, path: str, body: dict[str, Any], **options: Any) -> Any:
+            tokens = body.get("tokens")
+            changed = body if tokens is None else {**body, "tokens": [*tokens[:3], tokens[3] + 1, *tokens[4:]]}
+            return await super()._complete(path, changed, **options)
+
+    async with qwen3_fake(say("four")) as fake, LyingClient(config_of(fake)) as client:
+        state = fresh_state()
+        await take_turn(client, state, [QUESTION])
+        with pytest.raises(vf.InvalidModelResponseError, match=r"saw another prompt .* parting at index 3 \(sent \["):
+            await take_turn(client, state, [*conversation(state), vf.UserMessage(content="?")])
+
+
+async def test_an_overlong_prompt_is_its_own_error(qwen3_fake: FakeMaker) -> None:
+    """Failure 23."""
+    async with (
+        qwen3_fake(say("four"), max_model_len=64) as fake,
+        vf.OpenAIChatCompletionsTokenClient(config_of(fake)) as client,
+    ):
+        state = fresh_state()
+        long = vf.UserMessage(content="word " * 100)
+        with pytest.raises(vf.OverlongPromptError, match="maximum context length"):
+            await take_turn(client, state, [long])
+        await take_turn(client, state, [QUESTION])
+        with pytest.raises(vf.OverlongPromptError, match="64"):
+            await take_turn(client, state, [*conversation(state), long])
+
+
+async def test_a_refused_key_is_the_provider_s_error(qwen3_fake: FakeMaker) -> None:
+    async with (
+        qwen3_fake(say("four"), api_key="right") as fake,
+        vf.OpenAIChatCompletionsTokenClient(config_of(fake, api_key="wrong")) as client,
+    ):
+        with pytest.raises(AuthenticationError):
+            await take_turn(client, fresh_state(), [QUESTION])
+
+
+async def test_an_unknown_model_is_named(qwen3_fake: FakeMaker) -> None:
+    async with qwen3_fake(say("four")) as fake, vf.OpenAIChatCompletionsTokenClient(config_of(fake)) as client:
+        with pytest.raises(vf.ModelError, match="no-such-model"):
+            await client.get_response([QUESTION], "no-such-model", {}, state=fresh_state())
+
+
+async def test_no_server_is_an_error_that_names_the_address() -> None:
+    client = vf.OpenAIChatCompletionsTokenClient(vf.ClientConfig(base_url="http://127.0.0.1:9/v1", max_retries=0))
+    with pytest.raises(vf.ModelError, match=r"127\.0\.0\.1:9.* is it running\?"):
+        await client.get_response([QUESTION], MODEL, {}, state=fresh_state())
+    await client.close()
+
+
+async def test_a_call_without_state_says_what_is_missing(qwen3_fake: FakeMaker) -> None:
+    async with qwen3_fake(say("four")) as fake, vf.OpenAIChatCompletionsTokenClient(config_of(fake)) as client:
+        with pytest.raises(vf.ConfigError, match="needs state="):
+            await client.get_response([QUESTION], MODEL, {})
+
+
+async def test_a_ready_made_client_of_the_provider_is_used_and_left_open(qwen3_fake: FakeMaker) -> None:
+    async with qwen3_fake(say("four"), api_key="key") as fake:
+        provider = AsyncOpenAI(base_url=fake.base_url, api_key="key", default_headers={"X-Mine": "yes"})
+        client = vf.OpenAIChatCompletionsTokenClient(provider)
+        assert client.client is provider
+        assert str(client.token_client.base_url).rstrip("/") == fake.base_url.removesuffix("/v1")
+        state = fresh_state()
+        await take_turn(client, state, [QUESTION])
+        await take_turn(client, state, [*conversation(state), vf.UserMessage(content="?")])
+        assert all(request.headers["x-mine"] == "yes" for request in fake.requests)
+        await client.close()
+        assert not provider.is_closed()
+        await provider.close()
+
+
+async def test_several_choices_are_refused_by_name(qwen3_fake: FakeMaker) -> None:
+    """Failure 18."""
+    async with qwen3_fake(say("four")) as fake, vf.OpenAIChatCompletionsTokenClient(config_of(fake)) as client:
+        with pytest.raises(vf.InvalidModelResponseError, match="2 choices, a turn takes one: do not set n"):
+            await take_turn(client, fresh_state(), [QUESTION], {"n": 2})
+
+
+async def test_the_native_response_is_a_chat_completion_with_log_probabilities(qwen3_fake: FakeMaker) -> None:
+    async with qwen3_fake(say("four")) as fake, vf.OpenAIChatCompletionsTokenClient(config_of(fake)) as client:
+        native = await client.get_native_response(
+            [{"role": "user", "content": "hi"}], MODEL, {"max_tokens": 5}, None, state=fresh_state()
+        )
+        sent = fake.requests[-1].body
+    assert native.choices[0].message.content == "four"
+    entries = native.choices[0].logprobs.content
+    assert len(entries) == len(native.choices[0].token_ids)
+    assert entries[0].logprob < 0
+    dumped = native.model_dump()
+    assert dumped["choices"][0]["logprobs"]["content"][0]["logprob"] == entries[0].logprob
+    assert sent["max_completion_tokens"] == 5
+    assert "max_tokens" not in sent
+    assert sent["logprobs"] is True
+    assert sent["return_token_ids"] is True
+
+
+async def test_tool_calls_keep_the_model_s_own_argument_text(qwen3_fake: FakeMaker) -> None:
+    """Failure 2: `false` stays `false`, spaces stay spaces, and the sampled ids stay sampled."""
+    text = '<tool_call>\n{"name": "add", "arguments": {"a":  false}}\n</tool_call>'
+
+    def script(request: FakeRequest) -> Completion:
+        return Completion(text=text)
+
+    async with (
+        qwen3_fake(script, tool_call_parser="hermes") as fake,
+        vf.OpenAIChatCompletionsTokenClient(config_of(fake)) as client,
+    ):
+        state = fresh_state()
+        first = await take_turn(client, state, [QUESTION], tools=[TOOL])
+        call = first.message.tool_calls[0]
+        assert first.message.finish_reason == "tool_calls"
+        result = vf.ToolMessage(tool_call_id=call.id, content="5")
+        second = await take_turn(client, state, [*conversation(state), result], tools=[TOOL])
+        sampled = await client.tokenize(text + "<|im_end|>", None, MODEL)
+    assert second.served.route is vf.Route.CHAT_TOKENS
+    assert first.message.tokens.completion_ids == sampled
+    assert second.message.tokens.prompt_ids[: second.served.reused_ids] == all_ids(state["trajectory"][0])

@@ -1,0 +1,75 @@
+from __future__ import annotations
+
+import sys
+from pathlib import Path
+
+import pytest
+
+import verifiers_tito as vf
+
+
+def test_unknown_keywords_become_attributes() -> None:
+    assert vf.SingleTurnEnv(dataset=[], difficulty="hard").difficulty == "hard"
+
+
+def test_datasets_come_as_lists_builders_or_anything_that_yields_rows() -> None:
+    rows = [{"question": "a"}, {"question": "b"}]
+    for dataset in (rows, lambda: rows, (row for row in rows), vf.Environment.make_dataset(rows)):
+        assert vf.SingleTurnEnv(dataset=dataset).get_dataset() == [
+            {"example_id": 0, "question": "a"},
+            {"example_id": 1, "question": "b"},
+        ]
+
+
+def test_a_builder_is_called_once_and_only_when_needed() -> None:
+    calls: list[int] = []
+    env = vf.SingleTurnEnv(dataset=lambda: calls.append(1) or [{"question": "a"}])
+    assert calls == []
+    env.get_dataset()
+    env.get_dataset()
+    assert calls == [1]
+
+
+def test_rows_are_chosen_and_shuffled_by_seed() -> None:
+    env = vf.SingleTurnEnv(dataset=[{"question": str(n)} for n in range(20)])
+    assert [row["example_id"] for row in env.get_dataset(3)] == [0, 1, 2]
+    shuffled = [row["example_id"] for row in env.get_dataset(seed=1)]
+    assert sorted(shuffled) == list(range(20)) != shuffled
+    assert env.get_dataset(seed=1) == env.get_eval_dataset(seed=1)
+
+
+def test_an_environment_without_dataset_says_so() -> None:
+    with pytest.raises(vf.ConfigError, match="SingleTurnEnv has no dataset"):
+        vf.SingleTurnEnv().get_dataset()
+
+
+def test_a_row_that_is_no_dict_is_named() -> None:
+    with pytest.raises(vf.ConfigError, match="row 1 of the dataset must be a dict, got str"):
+        vf.Environment.make_dataset([{}, "x"])
+
+
+def test_completion_style_environments_are_refused() -> None:
+    with pytest.raises(vf.ConfigError, match='message_type must be "chat"'):
+        vf.SingleTurnEnv(dataset=[], message_type="completion")
+
+
+def test_bundled_and_installed_environments_load_by_name(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    assert vf.load_environment("number-guess", num_examples=3).env_id == "number-guess"
+    (tmp_path / "my_env.py").write_text(
+        "import verifiers_tito as vf\ndef load_environment(n): return vf.SingleTurnEnv(dataset=[], n=n)\n"
+    )
+    monkeypatch.syspath_prepend(tmp_path)
+    env = vf.load_environment("my-env", n=5)
+    assert (env.n, env.env_args) == (5, {"n": 5})
+    del sys.modules["my_env"]
+
+
+@pytest.mark.parametrize("name", ["../../etc/passwd", "a/b", "", "x;y", ".hidden"])
+def test_an_environment_s_name_is_never_a_path(name: str) -> None:
+    with pytest.raises(vf.ConfigError, match="letters, digits"):
+        vf.load_environment(name)
+
+
+def test_an_unknown_environment_lists_the_bundled_ones() -> None:
+    with pytest.raises(vf.ConfigError, match=r"no environment no-such-env.*number_guess"):
+        vf.load_environment("no-such-env")

@@ -1,0 +1,312 @@
+"""The turn loop: hooks, stop conditions, failures. The model is a scripted fake behind real HTTP."""
+
+from __future__ import annotations
+
+import asyncio
+from typing import Any
+
+import pytest
+from openai import AuthenticationError
+
+import verifiers_tito as vf
+from tests.conftest import FAKE_MODEL, FakeMaker
+from verifiers_tito.testing import Completion, FakeVLLM, replies_by_turn
+
+
+class ChattyEnv(vf.MultiTurnEnv):
+    """Says what turn it is."""
+
+    async def env_response(self, messages: vf.Messages, state: vf.State, **kwargs: Any) -> vf.Messages:
+        return [vf.UserMessage(content=f"turn {state['turn']}")]
+
+
+def make(env_class: type[vf.MultiTurnEnv] = ChattyEnv, **options: Any) -> vf.MultiTurnEnv:
+    return env_class(**{"dataset": [{"question": "Begin."}], "max_turns": 3, **options})
+
+
+async def roll(
+    env: vf.MultiTurnEnv,
+    fake: FakeVLLM,
+    sampling_args: dict[str, Any] | None = None,
+    row: dict[str, Any] | None = None,
+    **config: Any,
+) -> vf.State:
+    fields = {"base_url": fake.base_url, "max_retries": 0, **config}
+    async with vf.OpenAIChatCompletionsTokenClient(vf.ClientConfig(**fields)) as client:
+        return await env.rollout(row or env.get_dataset(1)[0], client, FAKE_MODEL, sampling_args)
+
+
+def always(text: str) -> Any:
+    return lambda request: Completion(text=text)
+
+
+async def test_a_rollout_keeps_every_turn_and_says_why_it_ended(qwen3_fake: FakeMaker) -> None:
+    async with qwen3_fake(replies_by_turn(["one", "two", "three"])) as fake:
+        state = await roll(make(), fake)
+    assert [step["completion"][0].content for step in state["trajectory"]] == ["one", "two", "three"]
+    assert [message.content for message in state["completion"]] == ["one", "turn 1", "two", "turn 2", "three"]
+    assert state["stop_condition"] == "max_turns_reached"
+    assert state["is_completed"]
+    assert not state["is_truncated"]
+    assert state["usage"]["output_tokens"] == sum(len(s["tokens"]["completion_ids"]) for s in state["trajectory"])
+    assert state["timing"]["generation_ms"] > 0
+    assert {step["trajectory_id"] for step in state["trajectory"]} == {state["trajectory_id"]}
+
+
+async def test_system_prompt_and_few_shot_stand_before_the_question(qwen3_fake: FakeMaker) -> None:
+    few_shot = [{"role": "user", "content": "q"}, {"role": "assistant", "content": "a"}]
+    async with qwen3_fake(always("x")) as fake:
+        state = await roll(make(system_prompt="Be brief.", few_shot=few_shot, max_turns=1), fake)
+    assert [(message.role, message.content) for message in state["prompt"]] == [
+        ("system", "Be brief."),
+        ("user", "q"),
+        ("assistant", "a"),
+        ("user", "Begin."),
+    ]
+
+
+@pytest.mark.parametrize(
+    "prompt", ["Begin.", [{"role": "user", "content": "Begin."}], [vf.UserMessage(content="Begin.")]]
+)
+async def test_a_prompt_is_used_as_it_is(qwen3_fake: FakeMaker, prompt: Any) -> None:
+    async with qwen3_fake(always("x")) as fake:
+        state = await roll(make(max_turns=1), fake, row={"prompt": prompt, "answer": "4", "info": '{"a": 1}'})
+    assert state["prompt"] == [vf.UserMessage(content="Begin.")]
+    assert (state["answer"], state["info"], state["task"]) == ("4", {"a": 1}, "default")
+
+
+async def test_the_caller_s_row_is_not_written_to(qwen3_fake: FakeMaker) -> None:
+    row = {"question": "Begin."}
+    async with qwen3_fake(always("x")) as fake:
+        await roll(make(max_turns=1), fake, row=row)
+    assert row == {"question": "Begin."}
+
+
+async def test_without_prompt_and_question_the_environment_speaks_first(qwen3_fake: FakeMaker) -> None:
+    async with qwen3_fake(always("x")) as fake:
+        state = await roll(make(max_turns=2, system_prompt="S"), fake, row={"start": 1})
+    assert [message.content for message in state["prompt"]] == ["S", "turn 0"]
+    assert [message.content for message in state["completion"]] == ["x", "turn 1", "x"]
+
+
+@pytest.mark.parametrize("said", ["more", {"role": "user", "content": "more"}, [{"role": "user", "content": "more"}]])
+async def test_an_environment_may_answer_in_any_shape(qwen3_fake: FakeMaker, said: Any) -> None:
+    class Env(vf.MultiTurnEnv):
+        def env_response(self, messages: vf.Messages, state: vf.State, **kwargs: Any) -> Any:  # not even async
+            return said
+
+    async with qwen3_fake(always("x")) as fake:
+        state = await roll(make(Env, max_turns=2), fake)
+    assert state["trajectory"][1]["prompt"][-1] == vf.UserMessage(content="more")
+
+
+async def test_final_env_response_ends_the_rollout_and_is_part_of_the_completion(qwen3_fake: FakeMaker) -> None:
+    class Env(vf.MultiTurnEnv):
+        async def env_response(self, messages: vf.Messages, state: vf.State, **kwargs: Any) -> vf.Messages:
+            state["final_env_response"] = [vf.UserMessage(content="the end")]
+            return []
+
+    async with qwen3_fake(always("x")) as fake:
+        state = await roll(make(Env), fake)
+    assert len(state["trajectory"]) == 1
+    assert state["stop_condition"] == "has_final_env_response"
+    assert state["completion"][-1].content == "the end"
+
+
+async def test_stop_conditions_run_by_priority_then_name(qwen3_fake: FakeMaker) -> None:
+    asked: list[str] = []
+
+    class Env(ChattyEnv):
+        @vf.stop(priority=-1)
+        async def last(self, state: vf.State) -> bool:
+            asked.append("last")
+            return state["turn"] == 1
+
+        @vf.stop
+        async def alpha(self, state: vf.State) -> bool:
+            asked.append("alpha")
+            return False
+
+        @vf.stop(priority=200)
+        def first(self, state: vf.State) -> bool:
+            asked.append("first")
+            return False
+
+    async with qwen3_fake(always("x")) as fake:
+        state = await roll(make(Env), fake)
+    assert asked == ["first", "alpha", "last"] * 2
+    assert state["stop_condition"] == "last"
+
+
+async def test_an_override_of_is_completed_cannot_switch_errors_off(qwen3_fake: FakeMaker) -> None:
+    class Env(vf.MultiTurnEnv):
+        async def env_response(self, messages: vf.Messages, state: vf.State, **kwargs: Any) -> vf.Messages:
+            raise RuntimeError("the database is gone")
+
+        async def is_completed(self, state: vf.State) -> bool:
+            return False
+
+    async with qwen3_fake(always("x")) as fake:
+        state = await roll(make(Env, max_turns=-1), fake)
+    assert state["stop_condition"] == "has_error"
+
+
+HOOKS = [
+    "setup_state",
+    "get_prompt_messages",
+    "env_response",
+    "add_trajectory_step",
+    "render_completion",
+    "is_completed",
+]
+
+
+@pytest.mark.parametrize("hook", HOOKS)
+async def test_what_a_hook_raises_stays_in_its_rollout(qwen3_fake: FakeMaker, hook: str) -> None:
+    async def fail(self: Any, *arguments: Any, **keywords: Any) -> None:
+        raise ValueError("broken on purpose")
+
+    env_class = type("Env", (ChattyEnv,), {hook: fail})
+    async with qwen3_fake(always("x")) as fake:
+        state = await roll(make(env_class), fake)
+    assert isinstance(state["error"], vf.EnvironmentHookError)
+    assert str(state["error"]) == f"Env.{'fail'} raised ValueError: broken on purpose"
+    assert isinstance(state["error"].__cause__, ValueError)
+
+
+async def test_cleanup_runs_however_a_rollout_ends(qwen3_fake: FakeMaker) -> None:
+    cleaned: list[str | None] = []
+    stuck = asyncio.Event()
+
+    class Env(ChattyEnv):
+        @vf.cleanup
+        async def tidy(self, state: vf.State) -> None:
+            cleaned.append(state["stop_condition"])
+
+    class Broken(Env):
+        async def env_response(self, messages: vf.Messages, state: vf.State, **kwargs: Any) -> vf.Messages:
+            raise RuntimeError("x")
+
+    class Stuck(Env):
+        async def env_response(self, messages: vf.Messages, state: vf.State, **kwargs: Any) -> vf.Messages:
+            stuck.set()
+            await asyncio.Event().wait()
+            return []
+
+    async with qwen3_fake(always("x")) as fake:
+        await roll(make(Env), fake)
+        await roll(make(Broken), fake)
+        timed_out = await roll(make(Stuck, timeout_seconds=0.1), fake)
+        stuck.clear()
+        rollout = asyncio.create_task(roll(make(Stuck), fake))
+        await stuck.wait()
+        rollout.cancel()
+        with pytest.raises(asyncio.CancelledError):
+            await rollout
+    assert cleaned == ["max_turns_reached", "has_error", "timeout_reached", None]
+    assert timed_out["is_truncated"]
+    assert len(timed_out["trajectory"]) == 1
+
+
+async def test_teardown_runs_when_asked() -> None:
+    class Env(ChattyEnv):
+        @vf.teardown
+        async def close(self) -> None:
+            self.closed = True
+
+    env = make(Env)
+    await env.teardown()
+    assert env.closed
+
+
+async def test_an_overlong_prompt_ends_the_rollout_without_failing_it(qwen3_fake: FakeMaker) -> None:
+    """Failure 23."""
+
+    class Env(vf.MultiTurnEnv):
+        async def env_response(self, messages: vf.Messages, state: vf.State, **kwargs: Any) -> str:
+            return "word " * 200
+
+    async with qwen3_fake(always("x"), max_model_len=100) as fake:
+        state = await roll(make(Env), fake)
+    assert state["error"] is None
+    assert state["prompt_too_long"]
+    assert state["is_truncated"]
+    assert state["stop_condition"] == "prompt_too_long"
+    assert len(state["trajectory"]) == 1
+
+
+async def test_the_token_budget_is_one_for_the_whole_rollout(qwen3_fake: FakeMaker) -> None:
+    """Failure 24."""
+    env = make(max_turns=-1)
+    env.set_max_total_completion_tokens(5)
+    async with qwen3_fake(always("one two")) as fake:
+        state = await roll(env, fake)
+    assert state["stop_condition"] == "max_total_completion_tokens_reached"
+    assert state["usage"]["output_tokens"] == 6
+    assert len(state["trajectory"]) == 2
+
+
+async def test_a_truncated_turn_marks_step_and_rollout(qwen3_fake: FakeMaker) -> None:
+    async with qwen3_fake(always("a b c d e f")) as fake:
+        state = await roll(make(max_turns=1), fake, {"max_tokens": 3})
+    assert state["trajectory"][0]["is_truncated"]
+    assert state["is_truncated"]
+
+
+async def test_a_refused_key_is_raised_to_the_caller(qwen3_fake: FakeMaker) -> None:
+    async with qwen3_fake(always("x"), api_key="right") as fake:
+        with pytest.raises(AuthenticationError):
+            await roll(make(), fake, api_key="wrong")
+
+
+async def test_a_server_that_is_gone_is_the_rollout_s_error() -> None:
+    env = make()
+    config = vf.ClientConfig(base_url="http://127.0.0.1:9/v1", max_retries=0)
+    async with vf.OpenAIChatCompletionsTokenClient(config) as client:
+        state = await env.rollout(env.dataset[0], client, FAKE_MODEL)
+    assert isinstance(state["error"], vf.ModelError)
+    assert state["completion"] == []
+
+
+async def test_sampling_arguments_of_the_call_win(qwen3_fake: FakeMaker) -> None:
+    env = make(max_turns=1, sampling_args={"temperature": 0.5, "max_tokens": 3})
+    async with qwen3_fake(always("x")) as fake:
+        await roll(env, fake, vf.SamplingArgs(temperature=1.0))
+        body = fake.requests[0].body
+    assert (body["temperature"], body["max_completion_tokens"]) == (1.0, 3)
+
+
+async def test_a_group_has_rewards_and_advantages_that_sum_to_zero(qwen3_fake: FakeMaker) -> None:
+    def script(request: Any) -> Completion:
+        return Completion(text="good" if request.number % 2 else "bad")
+
+    def is_good(completion: vf.Messages) -> float:
+        return float(completion[-1].content == "good")
+
+    env = make(max_turns=1, rubric=vf.Rubric(is_good))
+    async with (
+        qwen3_fake(script) as fake,
+        vf.OpenAIChatCompletionsTokenClient(vf.ClientConfig(base_url=fake.base_url)) as client,
+    ):
+        states = await env.run_group([env.dataset[0]] * 4, client, FAKE_MODEL, max_concurrent=2)
+        single = await env.run_rollout(env.dataset[0], client, FAKE_MODEL)
+    assert sorted(state["reward"] for state in states) == [0.0, 0.0, 1.0, 1.0]
+    assert sorted(state["advantage"] for state in states) == [-0.5, -0.5, 0.5, 0.5]
+    assert all(step["advantage"] == state["advantage"] for state in states for step in state["trajectory"])
+    assert single["reward"] in (0.0, 1.0)
+
+
+async def test_a_group_stops_when_the_key_is_refused(qwen3_fake: FakeMaker) -> None:
+    env = make()
+    async with (
+        qwen3_fake(always("x"), api_key="right") as fake,
+        vf.OpenAIChatCompletionsTokenClient(vf.ClientConfig(base_url=fake.base_url, api_key="wrong")) as client,
+    ):
+        with pytest.raises(AuthenticationError):
+            await env.run_group([env.dataset[0]] * 4, client, FAKE_MODEL)
+
+
+async def test_something_that_is_no_client_is_refused_by_name() -> None:
+    env = make()
+    with pytest.raises(vf.ConfigError, match=r"needs a client such as .* got str"):
+        await env.rollout(env.dataset[0], "http://localhost", FAKE_MODEL)  # type: ignore[arg-type]
