@@ -5,6 +5,10 @@ VENV := .venv
 BIN := $(VENV)/bin
 STAMP := $(VENV)/set-up.stamp
 MODELS := .models
+PYTEST := $(BIN)/python -m pytest
+
+# Tests start dozens of Python processes: compiling the package anew in each would take most of their time.
+unexport PYTHONDONTWRITEBYTECODE
 
 .PHONY: demo test fast check models clean
 .DEFAULT_GOAL := demo
@@ -14,10 +18,11 @@ demo: $(STAMP)
 	@$(BIN)/tito demo
 
 test: check models
-	@$(BIN)/python -m pytest
+	@$(PYTEST) -n auto --dist loadfile -m "not vllm"
+	@$(PYTEST) -m vllm
 
 fast: check $(MODELS)/tiny.stamp
-	@$(BIN)/python -m pytest -m "not vllm"
+	@$(PYTEST) -n auto --dist loadfile -m "not vllm"
 
 check: $(STAMP)
 	@echo "check: lint, format, types ..."

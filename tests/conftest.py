@@ -6,11 +6,12 @@ The real servers boot together, once, and only if a test asks for one.
 from __future__ import annotations
 
 import asyncio
-from collections.abc import AsyncIterator, Callable
+from collections.abc import AsyncIterator, Callable, Iterator
 from contextlib import AbstractAsyncContextManager, AsyncExitStack, asynccontextmanager
 from pathlib import Path
 from typing import Any
 
+import certifi
 import pytest
 import pytest_asyncio
 
@@ -25,6 +26,18 @@ FAKE_MODEL = "fake"
 
 FakeMaker = Callable[..., AbstractAsyncContextManager[FakeVLLM]]
 """`async with make(script, **options) as fake`: a fake that plays `script`, as if freshly started."""
+
+
+@pytest.fixture(scope="session", autouse=True)
+def _one_certificate(tmp_path_factory: pytest.TempPathFactory) -> Iterator[None]:
+    """Every HTTP client loads the trusted certificates anew, 60 ms each time. On loopback one is enough."""
+    bundle = Path(certifi.where()).read_text()
+    end = "-----END CERTIFICATE-----\n"
+    file = tmp_path_factory.mktemp("certificates") / "one.pem"
+    file.write_text(bundle[: bundle.index(end) + len(end)])
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setenv("SSL_CERT_FILE", str(file))
+        yield
 
 
 @pytest.fixture(scope="session")
@@ -100,14 +113,14 @@ def llama3_tokenizer(llama3_tiny: Path) -> FakeTokenizer:
 
 @pytest_asyncio.fixture(scope="session", loop_scope="session")
 async def qwen3_fake(qwen3_tiny: Path, qwen3_tokenizer: FakeTokenizer) -> AsyncIterator[FakeMaker]:
-    async with AsyncExitStack() as stack:
-        yield _shared_fakes(stack, qwen3_tiny, qwen3_tokenizer)
+    async with _shared_fakes(qwen3_tiny, qwen3_tokenizer) as make:
+        yield make
 
 
 @pytest_asyncio.fixture(scope="session", loop_scope="session")
 async def llama3_fake(llama3_tiny: Path, llama3_tokenizer: FakeTokenizer) -> AsyncIterator[FakeMaker]:
-    async with AsyncExitStack() as stack:
-        yield _shared_fakes(stack, llama3_tiny, llama3_tokenizer)
+    async with _shared_fakes(llama3_tiny, llama3_tokenizer) as make:
+        yield make
 
 
 @pytest.fixture(params=["qwen3", "llama3"])
@@ -116,7 +129,8 @@ def any_fake(request: pytest.FixtureRequest, qwen3_fake: FakeMaker, llama3_fake:
     return {"qwen3": qwen3_fake, "llama3": llama3_fake}[request.param]
 
 
-def _shared_fakes(stack: AsyncExitStack, folder: Path, tokenizer: FakeTokenizer) -> FakeMaker:
+@asynccontextmanager
+async def _shared_fakes(folder: Path, tokenizer: FakeTokenizer) -> AsyncIterator[FakeMaker]:
     """One fake per set of options, kept running: starting and stopping one takes longer than most tests."""
     running: dict[str, FakeVLLM] = {}
 
@@ -126,8 +140,11 @@ def _shared_fakes(stack: AsyncExitStack, folder: Path, tokenizer: FakeTokenizer)
         if key not in running:
             model = FakeModel(folder=folder, name=FAKE_MODEL, max_model_len=max_model_len)
             fake = FakeVLLM(model, script=script, tokenizer=tokenizer, **options)
-            running[key] = await stack.enter_async_context(fake)
+            running[key] = await fake.__aenter__()
         running[key].play(script)
         yield running[key]
 
-    return make
+    yield make
+    async with asyncio.TaskGroup() as stopping:
+        for fake in running.values():
+            stopping.create_task(fake.__aexit__(None, None, None))

@@ -2,15 +2,15 @@
 
     import verifiers_tito as vf
 
-is the whole author-facing face. The clients need the OpenAI package, which takes a second to import, and are loaded
-when first asked for; torch, transformers and vllm are never loaded by this import.
+is the whole author-facing face. Clients (which need the OpenAI package) and datums (which need numpy) are loaded when
+first asked for, because those two take longer to import than all the rest; torch, transformers and vllm are never
+loaded by this import.
 """
 
 from importlib import import_module
 from typing import TYPE_CHECKING, Any
 
 from verifiers_tito.clients import Client
-from verifiers_tito.datums import Datum, DatumSet, Split, build_datums, read_datums, write_datums
 from verifiers_tito.envs import (
     Environment,
     MultiTurnEnv,
@@ -63,6 +63,7 @@ from verifiers_tito.types import (
 
 if TYPE_CHECKING:
     from verifiers_tito.clients import OpenAIChatCompletionsClient, OpenAIChatCompletionsTokenClient
+    from verifiers_tito.datums import Datum, DatumSet, Split, build_datums, read_datums, write_datums
 
 __all__ = [
     "AssistantMessage",
@@ -123,7 +124,11 @@ __all__ = [
 __version__ = "0.1.0"
 
 
+_CLIENTS = frozenset({"OpenAIChatCompletionsClient", "OpenAIChatCompletionsTokenClient"})
+
+
 def __getattr__(name: str) -> Any:
     if name not in __all__:
         raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
-    return getattr(import_module("verifiers_tito.clients"), name)
+    part = "clients" if name in _CLIENTS else "datums"
+    return getattr(import_module(f"{__name__}.{part}"), name)

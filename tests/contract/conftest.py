@@ -46,7 +46,5 @@ async def wire(server: Any) -> AsyncIterator[Wire]:
 
 
 @pytest.fixture(scope="session")
-def tokenizer(qwen3_tiny: Path) -> Any:
-    from transformers import PreTrainedTokenizerFast  # noqa: PLC0415  unlike AutoTokenizer, without torch
-
-    return PreTrainedTokenizerFast.from_pretrained(str(qwen3_tiny))
+def tokenizer(qwen3_tokenizer: FakeTokenizer) -> Any:
+    return qwen3_tokenizer.transformers_tokenizer

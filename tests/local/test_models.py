@@ -8,30 +8,32 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from transformers import AutoTokenizer
 
 from verifiers_tito.errors import ConfigError, LocalServerError
 from verifiers_tito.local.assets import Asset
 from verifiers_tito.local.byte_level_bpe import byte_alphabet, read_tiktoken_ranks, vocabulary_from_ranks
 from verifiers_tito.local.model_folder import STAMP_FILE, Stamp, write_model_folder
 from verifiers_tito.local.models import local_model
+from verifiers_tito.testing import FakeTokenizer
 
 STAMP = Stamp(builder="test", version=2)
 USER_TURN = [{"role": "user", "content": "Hi"}]
 
 
 def load(folder: Path) -> Any:
-    return AutoTokenizer.from_pretrained(folder)
+    from transformers import PreTrainedTokenizerFast  # noqa: PLC0415  unlike AutoTokenizer, without torch
+
+    return PreTrainedTokenizerFast.from_pretrained(str(folder))
 
 
 @pytest.fixture(scope="session")
-def qwen3(qwen3_tiny: Path) -> Any:
-    return load(qwen3_tiny)
+def qwen3(qwen3_tokenizer: FakeTokenizer) -> Any:
+    return qwen3_tokenizer.transformers_tokenizer
 
 
 @pytest.fixture(scope="session")
-def llama3(llama3_tiny: Path) -> Any:
-    return load(llama3_tiny)
+def llama3(llama3_tokenizer: FakeTokenizer) -> Any:
+    return llama3_tokenizer.transformers_tokenizer
 
 
 @pytest.mark.parametrize(

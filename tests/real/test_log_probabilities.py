@@ -7,8 +7,6 @@ from typing import Any
 
 import numpy as np
 import pytest
-import torch
-from transformers import AutoModelForCausalLM
 
 import verifiers_tito as vf
 from tests.conftest import API_KEY
@@ -19,6 +17,8 @@ pytestmark = pytest.mark.vllm
 
 def recomputed_logprobs(model: Any, datum: vf.Datum) -> np.ndarray:
     """Natural-log probabilities of the datum's targets under `model`, (N,)."""
+    import torch  # noqa: PLC0415  takes seconds: not while tests are collected
+
     with torch.no_grad():
         logits = model(torch.tensor([datum.model_input.to_ints()])).logits[0].float()
     targets = torch.tensor(datum.loss_fn_inputs["target_tokens"])
@@ -38,6 +38,9 @@ async def test_log_probabilities_recomputed_with_transformers_agree(
         )
     assert [state["error"] for state in states] == [None] * 6
     datums = [datum for state in states for datum in vf.build_datums(state["trajectory"], advantage=1.0).datums]
+    import torch  # noqa: PLC0415
+    from transformers import AutoModelForCausalLM  # noqa: PLC0415
+
     model = AutoModelForCausalLM.from_pretrained(Path(server.options.model), dtype=torch.float32).eval()
     differences = np.concatenate(
         [

@@ -19,7 +19,6 @@ from verifiers_tito.testing import (
     FakeVLLM,
     Script,
     echo_last_user,
-    load_tokenizer,
     random_tokens,
     replies,
     replies_by_turn,
@@ -53,8 +52,8 @@ class _Scripted:
 
 
 @pytest.fixture(scope="module")
-def tokenizer(qwen3_tiny: Path) -> FakeTokenizer:
-    return load_tokenizer(qwen3_tiny)
+def tokenizer(qwen3_tokenizer: FakeTokenizer) -> FakeTokenizer:
+    return qwen3_tokenizer
 
 
 @pytest.fixture(scope="module")
@@ -70,8 +69,8 @@ async def scripted(qwen3_tiny: Path, tokenizer: FakeTokenizer) -> AsyncIterator[
         yield held[0]
 
 
-async def test_it_listens_while_inside_and_not_after(qwen3_tiny: Path) -> None:
-    async with FakeVLLM(FakeModel(folder=qwen3_tiny), script=replies(["a"])) as fake:
+async def test_it_listens_while_inside_and_not_after(qwen3_tiny: Path, tokenizer: FakeTokenizer) -> None:
+    async with FakeVLLM(FakeModel(folder=qwen3_tiny), script=replies(["a"]), tokenizer=tokenizer) as fake:
         base_url = fake.base_url
         async with httpx.AsyncClient(base_url=fake.root_url) as client:
             assert (await client.get("/health")).status_code == 200

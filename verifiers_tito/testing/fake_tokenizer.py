@@ -55,6 +55,11 @@ class FakeTokenizer:
         self.vocabulary_size = vocabulary_size
         self.end_ids = end_ids
 
+    @property
+    def transformers_tokenizer(self) -> Any:
+        """The tokenizer underneath, for tests that want to tokenize themselves."""
+        return self._tokenizer
+
     def id_of(self, token: str) -> int | None:
         """The id of a token of the vocabulary, if it has one."""
         return self._tokenizer.backend_tokenizer.token_to_id(token)  # type: ignore[no-any-return]
