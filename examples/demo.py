@@ -22,6 +22,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+import openai
 from rich import box
 from rich.console import Console
 from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeElapsedColumn
@@ -151,7 +152,7 @@ async def find_server(options: argparse.Namespace) -> Engine:
     """The user's own server, and the first model it serves unless one was named."""
     model = options.model
     if model is None:
-        config = vf.ClientConfig(base_url=options.base_url, api_key_var=options.api_key_env)
+        config = vf.ClientConfig(base_url=options.base_url, api_key_var=options.api_key_env, max_retries=0)
         async with vf.OpenAIChatCompletionsTokenClient(config) as client:
             model = (await client.client.models.list()).data[0].id
     return Engine(base_url=options.base_url, model=model, title=f"{model} at {options.base_url}")
@@ -164,7 +165,10 @@ def scripted_guess(request: FakeRequest) -> Completion:
 
 async def run(options: argparse.Namespace) -> int:
     async with start_engine(options) as engine:
-        groups = await play(options, engine)
+        try:
+            groups = await play(options, engine)
+        except ExceptionGroup as failures:  # what ends all games has one cause, a refused key, say
+            raise failures.exceptions[0] from failures
     show(groups, engine)
     save(groups, options.out)
     failed = sum(state["error"] is not None for group in groups for state in group)
@@ -184,7 +188,11 @@ def main(argv: Sequence[str] | None = None) -> int:
     parser.add_argument("--max-tokens", type=int, default=16, help="sampled tokens in a turn (default: 16)")
     parser.add_argument("--temperature", type=float, default=1.0, help="sampling temperature (default: 1.0)")
     parser.add_argument("--out", type=Path, default=Path("runs/demo/datums.jsonl"), help="file for the datums")
-    return asyncio.run(run(parser.parse_args(argv)))
+    options = parser.parse_args(argv)
+    try:
+        return asyncio.run(run(options))
+    except openai.OpenAIError as error:
+        raise vf.ModelError(f"{options.base_url}: {error} (is it the address of a vLLM, ending in /v1?)") from error
 
 
 if __name__ == "__main__":

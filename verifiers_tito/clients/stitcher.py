@@ -29,7 +29,7 @@ from verifiers_tito.stitching import (
 )
 from verifiers_tito.tokenization import ChatTokenizer, Rendered, TemplateRefusedError
 from verifiers_tito.transport import RouteMissingError
-from verifiers_tito.types import FallbackReason, State, has_media
+from verifiers_tito.types import FallbackReason, State, TrajectoryStep, has_media
 
 NativeMessages = Sequence[Mapping[str, Any]]
 
@@ -78,8 +78,7 @@ class Stitcher:
             return Fallback(FallbackReason.TEMPLATE_UNPROVABLE, str(error))
         except RouteMissingError as error:
             return Fallback(FallbackReason.ROUTE_MISSING, str(error))
-        tokens = match.step["tokens"]
-        previous = [*tokens["prompt_ids"], *tokens["completion_ids"]] if tokens else []
+        previous = _ids_of(match.step)
         return Stitched(token_ids=join(previous, bridge, close=close), reused_ids=len(previous))
 
     async def _close(self, template: TemplateInput) -> list[int]:
@@ -114,6 +113,15 @@ class Stitcher:
             template_fields=template.fields,
             add_generation_prompt=add_generation_prompt,
         )
+
+
+def _ids_of(step: TrajectoryStep) -> list[int]:
+    """All ids of a turn as the server saw and sampled them; the step's own may be cut to `max_seq_len`."""
+    message = getattr(step.get("response"), "message", None)
+    if message is not None and message.tokens is not None:
+        return [*message.tokens.prompt_ids, *message.tokens.completion_ids]
+    tokens = step["tokens"]
+    return [*tokens["prompt_ids"], *tokens["completion_ids"]] if tokens else []
 
 
 def _match(state: State, prompt: NativeMessages, template: TemplateInput) -> PrefixMatch | Fallback:

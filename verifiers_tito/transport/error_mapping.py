@@ -73,7 +73,7 @@ def map_status(status: int, body: bytes, *, operation: str) -> Error:
     if status == 400 and (detail.param == "input_tokens" or _OVERLONG.search(words)):
         return OverlongPromptError(message)
     if status in (404, 405) and answer.error is None:
-        return RouteMissingError(message)
+        return RouteMissingError(f"{message} (does the base URL end in /v1?)")
     if status == 429 or status >= 500:
         return ServerError(message)
     return RequestRefusedError(message)
