@@ -79,7 +79,7 @@ async def play(options: argparse.Namespace, engine: Engine) -> list[list[vf.Stat
 
 def show(groups: list[list[vf.State]], engine: Engine) -> None:
     """One line per rollout, how the turns were served, and the proof."""
-    table = Table(title=f"number-guess on {engine.title}", box=box.SIMPLE_HEAD, padding=(0, 1))
+    table = Table(title=f"number-guess on {engine.title}", box=box.SIMPLE_HEAD, padding=0, pad_edge=False)
     table.add_column("secret", justify="right")
     table.add_column("guesses", no_wrap=True)
     table.add_column("routes", no_wrap=True)
@@ -91,9 +91,15 @@ def show(groups: list[list[vf.State]], engine: Engine) -> None:
         table.add_section()
     console.print(table)
     summaries = [vf.summarize(state) for group in groups for state in group]
-    served = sum((summary.served for summary in summaries), Counter())
-    console.print("routes: " + ", ".join(f"{letter(how)} {how}: {count}" for how, count in sorted(served.items())))
+    served = Counter(step["response"].served for group in groups for state in group for step in state["trajectory"])
+    totals = Counter()
+    for how, count in served.items():
+        totals[f"{letter(how)} {how.label}"] += count
+    console.print("routes: " + ", ".join(f"{name}: {count}" for name, count in sorted(totals.items())))
     extending, later = sum(s.extending_turns for s in summaries), sum(s.later_turns for s in summaries)
+    errors = {str(state["error"]) for group in groups for state in group if state["error"] is not None}
+    for error in sorted(errors):
+        console.print(f"failed: {error}", markup=False, soft_wrap=True)
     console.print(f"turn k's prompt extends turn k-1's ids: {extending} of {later}")
 
 
@@ -101,13 +107,13 @@ def describe(state: vf.State) -> list[str]:
     """The cells of one rollout; a failed one says why."""
     secret = str(state["info"]["secret"])
     if state["error"] is not None:
-        return [secret, f"failed: {state['error']}"[:200]]
+        return [secret, "failed"]
     summary = vf.summarize(state)
     guesses = ("-" if guess is None else str(guess) for guess in state["guesses"])
     return [
         secret,
         " ".join(guesses),
-        " ".join(letter(step["response"].served.label) for step in state["trajectory"]),
+        " ".join(letter(step["response"].served) for step in state["trajectory"]),
         str(summary.prompt_tokens),
         str(summary.sampled_tokens),
         f"{state['reward']:.2f}",
@@ -116,9 +122,9 @@ def describe(state: vf.State) -> list[str]:
     ]
 
 
-def letter(served: str) -> str:
+def letter(served: vf.Served) -> str:
     """T for a turn that went in as token ids, M for one that went in as messages."""
-    return "M" if served.startswith(f"{vf.Route.CHAT} (") else "T"
+    return "T" if served.route.is_token_in else "M"
 
 
 def save(groups: list[list[vf.State]], path: Path) -> None:
@@ -154,7 +160,10 @@ async def find_server(options: argparse.Namespace) -> Engine:
     if model is None:
         config = vf.ClientConfig(base_url=options.base_url, api_key_var=options.api_key_env, max_retries=0)
         async with vf.OpenAIChatCompletionsTokenClient(config) as client:
-            model = (await client.client.models.list()).data[0].id
+            served = (await client.client.models.list()).data
+        if not served:
+            raise vf.ModelError(f"{options.base_url} serves no model")
+        model = served[0].id
     return Engine(base_url=options.base_url, model=model, title=f"{model} at {options.base_url}")
 
 
@@ -191,6 +200,8 @@ def main(argv: Sequence[str] | None = None) -> int:
     options = parser.parse_args(argv)
     try:
         return asyncio.run(run(options))
+    except openai.AuthenticationError as error:
+        raise vf.ModelError(f"the server refuses the key ({error}); name its variable with --api-key-env") from error
     except openai.OpenAIError as error:
         raise vf.ModelError(f"{options.base_url}: {error} (is it the address of a vLLM, ending in /v1?)") from error
 

@@ -127,6 +127,10 @@ __version__ = "0.1.0"
 _CLIENTS = frozenset({"OpenAIChatCompletionsClient", "OpenAIChatCompletionsTokenClient"})
 
 
+def __dir__() -> list[str]:
+    return sorted({*globals(), *__all__})
+
+
 def __getattr__(name: str) -> Any:
     if name not in __all__:
         raise AttributeError(f"module {__name__!r} has no attribute {name!r}")

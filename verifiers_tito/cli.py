@@ -1,7 +1,8 @@
 """The `tito` command: parses arguments, reads the environment, dispatches.
 
 Every subcommand is one function from parsed arguments to an exit code. Errors of the library go to standard
-error with exit code 1; nothing else in the package reads environment variables for its settings.
+error with exit code 1. The package reads its settings from environment variables here only, and the keys that
+`ClientConfig(api_key_var=...)` names.
 """
 
 from __future__ import annotations
@@ -130,9 +131,9 @@ def _build(model: LocalModel, *, into: Path) -> Path:
     started = time.monotonic()
     if model.is_built(into):
         return model.folder(into)
-    print(f"building {model.name} at {model.folder(into)} ...", end=" ", file=sys.stderr, flush=True)
+    print(f"building {model.name} (once; under a minute) ...", file=sys.stderr, flush=True)
     folder = build_model(model.name, models=into)
-    print(f"done in {time.monotonic() - started:.0f} s", file=sys.stderr)
+    print(f"built in {time.monotonic() - started:.0f} s at {folder}", file=sys.stderr)
     return folder
 
 

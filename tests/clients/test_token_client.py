@@ -141,6 +141,74 @@ async def test_template_arguments_reach_every_rendering(qwen3_fake: FakeMaker) -
     assert response.message.tokens.prompt_ids[-len(ending) :] == ending
 
 
+@pytest.mark.parametrize("effort", ["none", "high"])
+async def test_reasoning_effort_renders_later_turns_as_it_does_the_first(qwen3_fake: FakeMaker, effort: str) -> None:
+    """The chat route turns it into template arguments, `/tokenize` does not know it."""
+    async with qwen3_fake(say("no")) as fake, vf.OpenAIChatCompletionsTokenClient(config_of(fake)) as client:
+        state = fresh_state()
+        sampling = {"reasoning_effort": effort}
+        first = await take_turn(client, state, [QUESTION], sampling)
+        second = await take_turn(client, state, [*conversation(state), vf.UserMessage(content="?")], sampling)
+        other = await take_turn(client, state, [*conversation(state), vf.UserMessage(content="!")], {})
+    assert second.served.route is vf.Route.CHAT_TOKENS
+    assert first.message.tokens.prompt_ids[-4:] == second.message.tokens.prompt_ids[-4:]
+    assert other.served.reason is vf.FallbackReason.TEMPLATE_INPUT_CHANGED
+
+
+async def test_another_model_never_gets_this_model_s_ids(qwen3_fake: FakeMaker, llama3_fake: FakeMaker) -> None:
+    async with (
+        llama3_fake(say("four")) as llama,
+        vf.OpenAIChatCompletionsTokenClient(config_of(llama)) as client,
+    ):
+        state = fresh_state()
+        await take_turn(client, state, [QUESTION])
+        prompt = [*conversation(state), vf.UserMessage(content="?")]
+        native, _ = await client.to_native_prompt(prompt)
+        state["model"] = "another"
+        assert await client.get_prompt_ids(state, native, None) is None
+        state["model"] = MODEL
+        assert await client.get_prompt_ids(state, native, None) is not None
+
+
+async def test_messages_may_be_dicts_in_either_shape_at_every_entrance(qwen3_fake: FakeMaker) -> None:
+    call = {"id": "c1", "name": "add", "arguments": "{}"}
+    flat = {"role": "assistant", "content": "", "tool_calls": [call]}
+    async with qwen3_fake(say("four")) as fake, vf.OpenAIChatCompletionsTokenClient(config_of(fake)) as client:
+        question = {"role": "user", "content": "hi"}
+        response = await client.get_response([question], MODEL, {}, state=fresh_state())
+        assert response.message.content == "four"
+        native = await client.get_native_response([vf.UserMessage(content="hi")], MODEL, {}, None, state={})
+        assert native.choices[0].message.content == "four"
+        conversations = [[question, flat], [vf.UserMessage(content="hi"), vf.AssistantMessage.model_validate(flat)]]
+        ids = [await client.tokenize(messages, None, MODEL) for messages in conversations]
+        assert ids[0] == ids[1]
+
+
+@pytest.mark.parametrize(
+    ("sampling", "message"),
+    [
+        ({"model": "other"}, "may not hold model"),
+        ({"extra_body": {"messages": []}}, "may not hold messages"),
+        ({"stream": True}, "may not hold stream"),
+        ({"max_tokens": 0}, "max_tokens must be at least 1, got 0"),
+    ],
+)
+async def test_sampling_arguments_cannot_take_over_the_request(
+    qwen3_fake: FakeMaker, sampling: dict[str, Any], message: str
+) -> None:
+    async with qwen3_fake(say("four")) as fake, vf.OpenAIChatCompletionsTokenClient(config_of(fake)) as client:
+        with pytest.raises(vf.ConfigError, match=message):
+            await take_turn(client, fresh_state(), [QUESTION], sampling)
+        assert fake.requests == []
+
+
+async def test_extra_headers_are_headers(qwen3_fake: FakeMaker) -> None:
+    async with qwen3_fake(say("four")) as fake, vf.OpenAIChatCompletionsTokenClient(config_of(fake)) as client:
+        await take_turn(client, fresh_state(), [QUESTION], {"extra_headers": {"X-Mine": "yes"}})
+        assert fake.requests[0].headers["x-mine"] == "yes"
+        assert "extra_headers" not in fake.requests[0].body
+
+
 async def test_tools_reach_every_rendering_and_the_request(qwen3_fake: FakeMaker) -> None:
     async with (
         qwen3_fake(say("no"), tool_call_parser="hermes") as fake,
@@ -158,11 +226,6 @@ def no_change(prompt: list[vf.Message]) -> list[vf.Message]:
 
 
 FALLBACKS: dict[str, tuple[Any, dict[str, Any], vf.FallbackReason]] = {
-    "multimodal": (
-        lambda said: [*said, vf.UserMessage(content=PICTURE)],
-        {},
-        vf.FallbackReason.MULTIMODAL,
-    ),
     "rewritten history": (
         lambda said: [vf.UserMessage(content="summary"), said[-1], vf.UserMessage(content="go on")],
         {},
@@ -208,35 +271,10 @@ async def test_what_cannot_be_stitched_goes_in_as_messages_and_says_why(
         state = fresh_state()
         await take_turn(client, state, [QUESTION])
         prompt = change(conversation(state))
-        if reason is vf.FallbackReason.MULTIMODAL:  # the fake has no image processor: only the decision is looked at
-            native, _ = await client.to_native_prompt(prompt)
-            assert await client.get_prompt_ids(state, native, None) is None
-            return
         response = await take_turn(client, state, prompt, **options)
     assert response.served.route is vf.Route.CHAT
     assert response.served.reason is reason
     assert str(reason) in response.served.label
-
-
-async def test_a_picture_in_an_earlier_turn_keeps_the_rollout_on_messages(qwen3_fake: FakeMaker) -> None:
-    """Failure 30."""
-    async with qwen3_fake(say("four")) as fake, vf.OpenAIChatCompletionsTokenClient(config_of(fake)) as client:
-        state = fresh_state()
-        await take_turn(client, state, [QUESTION])
-        state["trajectory"][0]["prompt"] = [vf.UserMessage(content=PICTURE)]
-        native, _ = await client.to_native_prompt([QUESTION])
-        assert await client.get_prompt_ids(state, native, None) is None
-
-
-async def test_a_template_that_refuses_the_tail_is_quoted(qwen3_fake: FakeMaker) -> None:
-    async with qwen3_fake(say("four")) as fake, vf.OpenAIChatCompletionsTokenClient(config_of(fake)) as client:
-        state = fresh_state()
-        sampling = {"chat_template": "{{ raise_exception('only monologues') }}"}
-        await take_turn(client, state, [QUESTION])
-        state["trajectory"][0]["response"].served = None  # an older record, which does not say how it was rendered
-        native, _ = await client.to_native_prompt([*conversation(state), vf.UserMessage(content="?")])
-        state["sampling_args"] = sampling
-        assert await client.get_prompt_ids(state, native, None) is None
 
 
 async def test_a_server_without_the_route_is_asked_once_and_then_left_alone(qwen3_fake: FakeMaker) -> None:
@@ -334,8 +372,9 @@ async def test_a_ready_made_client_of_the_provider_is_used_and_left_open(qwen3_f
 async def test_several_choices_are_refused_by_name(qwen3_fake: FakeMaker) -> None:
     """Failure 18."""
     async with qwen3_fake(say("four")) as fake, vf.OpenAIChatCompletionsTokenClient(config_of(fake)) as client:
-        with pytest.raises(vf.InvalidModelResponseError, match="2 choices, a turn takes one: do not set n"):
+        with pytest.raises(vf.ConfigError, match="n must be 1, got 2: a turn takes one sample"):
             await take_turn(client, fresh_state(), [QUESTION], {"n": 2})
+        assert fake.requests == []
 
 
 async def test_the_native_response_is_a_chat_completion_with_log_probabilities(qwen3_fake: FakeMaker) -> None:

@@ -57,9 +57,9 @@ def test_a_shorter_prompt_is_a_split_too() -> None:
     assert built.splits == [vf.Split(step_index=1, parted_at=1, previous_ids=3)]
 
 
-def test_steps_without_ids_are_counted_and_passed_over() -> None:
+def test_steps_without_samples_are_counted_and_passed_over() -> None:
     built = vf.build_datums([{"tokens": None, "advantage": 1.0}, step([1], [2])])
-    assert built.steps_without_ids == [0]
+    assert built.steps_without_samples == [0]
     assert len(built.datums) == 1
 
 
@@ -90,12 +90,25 @@ def test_a_datum_checks_its_lengths_and_names_the_field() -> None:
 def test_datums_survive_a_file(tmp_path: Path) -> None:
     datums = vf.build_datums([step([1, 2], [3, 4]), step([9], [8])]).datums
     path = tmp_path / "new" / "datums.jsonl"
-    assert vf.write_datums(datums, path) == 2
+    assert vf.write_datums(datums, str(path)) == 2
     for before, after in zip(datums, vf.read_datums(path), strict=True):
         assert before.model_input == after.model_input
         for name, values in before.loss_fn_inputs.items():
             np.testing.assert_array_equal(values, after.loss_fn_inputs[name])
             assert values.dtype == after.loss_fn_inputs[name].dtype
+
+
+def test_what_json_cannot_hold_is_refused_before_the_file_is_touched(tmp_path: Path) -> None:
+    datums = vf.build_datums([step([1, 2], [3], completion_logprobs=[float("-inf")])]).datums
+    with pytest.raises(vf.DatumError, match="no finite number"):
+        vf.write_datums(datums, tmp_path / "datums.jsonl")
+    assert not (tmp_path / "datums.jsonl").exists()
+
+
+def test_a_step_that_sampled_nothing_is_counted_and_passed_over() -> None:
+    built = vf.build_datums([step([1, 2], []), step([1, 2], [3])])
+    assert built.steps_without_samples == [0]
+    assert len(built.datums) == 1
 
 
 TURNS = st.lists(

@@ -76,10 +76,18 @@ async def test_a_prompt_is_used_as_it_is(qwen3_fake: FakeMaker, prompt: Any) -> 
 
 
 async def test_the_caller_s_row_is_not_written_to(qwen3_fake: FakeMaker) -> None:
-    row = {"question": "Begin."}
+    class Env(ChattyEnv):
+        async def setup_state(self, state: vf.State) -> vf.State:
+            state["info"]["seen"] += 1
+            state["prompt"][0].content = "Changed."
+            state["answer"] = "changed"
+            return state
+
+    row = {"prompt": [vf.UserMessage(content="Begin.")], "info": {"seen": 0}, "answer": "4"}
     async with qwen3_fake(always("x")) as fake:
-        await roll(make(max_turns=1), fake, row=row)
-    assert row == {"question": "Begin."}
+        states = [await roll(make(Env, max_turns=1), fake, row=row) for _ in range(2)]
+    assert row == {"prompt": [vf.UserMessage(content="Begin.")], "info": {"seen": 0}, "answer": "4"}
+    assert [state["info"]["seen"] for state in states] == [1, 1]
 
 
 async def test_without_prompt_and_question_the_environment_speaks_first(qwen3_fake: FakeMaker) -> None:
@@ -152,6 +160,7 @@ async def test_an_override_of_is_completed_cannot_switch_errors_off(qwen3_fake: 
 
 
 HOOKS = [
+    "get_model_response",
     "setup_state",
     "get_prompt_messages",
     "env_response",
@@ -170,7 +179,7 @@ async def test_what_a_hook_raises_stays_in_its_rollout(qwen3_fake: FakeMaker, ho
     async with qwen3_fake(always("x")) as fake:
         state = await roll(make(env_class), fake)
     assert isinstance(state["error"], vf.EnvironmentHookError)
-    assert str(state["error"]) == f"Env.{'fail'} raised ValueError: broken on purpose"
+    assert str(state["error"]) == f"Env.{hook} raised ValueError: broken on purpose"
     assert isinstance(state["error"].__cause__, ValueError)
 
 
@@ -237,7 +246,8 @@ async def test_an_overlong_prompt_ends_the_rollout_without_failing_it(qwen3_fake
 
 async def test_the_token_budget_is_one_for_the_whole_rollout(qwen3_fake: FakeMaker) -> None:
     """Failure 24."""
-    env = make(max_turns=-1)
+    env = make(max_turns=-1, max_total_completion_tokens=5)
+    assert env.max_total_completion_tokens == 5
     env.set_max_total_completion_tokens(5)
     async with qwen3_fake(always("one two")) as fake:
         state = await roll(env, fake)
@@ -304,6 +314,77 @@ async def test_a_group_stops_when_the_key_is_refused(qwen3_fake: FakeMaker) -> N
     ):
         with pytest.raises(AuthenticationError):
             await env.run_group([env.dataset[0]] * 4, client, FAKE_MODEL)
+
+
+async def test_a_rubric_that_needs_a_group_is_refused_before_the_model_is_asked(qwen3_fake: FakeMaker) -> None:
+    env = make(rubric=vf.Rubric(lambda states: [1.0]))
+    async with (
+        qwen3_fake(always("x")) as fake,
+        vf.OpenAIChatCompletionsTokenClient(vf.ClientConfig(base_url=fake.base_url)) as client,
+    ):
+        with pytest.raises(vf.ConfigError, match="scores a group"):
+            await env.run_rollout(env.dataset[0], client, FAKE_MODEL)
+        assert fake.requests == []
+
+
+@pytest.mark.parametrize("limit", [0, -2])
+async def test_a_limit_that_lets_nothing_run_is_refused(qwen3_fake: FakeMaker, limit: int) -> None:
+    env = make(max_turns=1)
+    async with (
+        qwen3_fake(always("x")) as fake,
+        vf.OpenAIChatCompletionsTokenClient(vf.ClientConfig(base_url=fake.base_url)) as client,
+    ):
+        with pytest.raises(vf.ConfigError, match="max_concurrent must be positive"):
+            await env.run_group([env.dataset[0]], client, FAKE_MODEL, max_concurrent=limit)
+        assert len(await env.run_group([env.dataset[0]], client, FAKE_MODEL, max_concurrent=-1)) == 1
+
+
+async def test_what_a_client_raises_beside_errors_stays_in_its_rollout(qwen3_fake: FakeMaker) -> None:
+    class BrokenClient(vf.OpenAIChatCompletionsTokenClient):
+        async def get_response(self, *arguments: Any, **keywords: Any) -> vf.Response:
+            raise TimeoutError("the client's own")
+
+    env = make(timeout_seconds=60)
+    async with BrokenClient(vf.ClientConfig()) as client:
+        state = await env.rollout(env.dataset[0], client, FAKE_MODEL)
+    assert state["stop_condition"] == "has_error"
+    assert "TimeoutError: the client's own" in str(state["error"])
+
+
+async def test_set_up_counts_towards_the_time_limit(qwen3_fake: FakeMaker) -> None:
+    class Env(ChattyEnv):
+        async def setup_state(self, state: vf.State) -> vf.State:
+            await asyncio.Event().wait()
+            return state
+
+    async with qwen3_fake(always("x")) as fake:
+        state = await roll(make(Env, timeout_seconds=0.05), fake)
+    assert state["stop_condition"] == "timeout_reached"
+    assert state["completion"] == []
+
+
+@pytest.mark.parametrize(
+    ("row", "message"),
+    [
+        ({"question": "q", "info": "{bad"}, "example 7: info is no JSON"),
+        ({"prompt": [{"role": "robot", "content": "x"}]}, "example 7: unknown message role 'robot'"),
+        ({"prompt": [{"role": "tool", "content": "x"}]}, "example 7: this tool message is malformed: tool_call_id"),
+    ],
+)
+async def test_a_bad_row_is_named(row: dict[str, Any], message: str) -> None:
+    async with vf.OpenAIChatCompletionsTokenClient(vf.ClientConfig()) as client:
+        with pytest.raises(vf.ConfigError, match=message):
+            await make().rollout({"example_id": 7, **row}, client, FAKE_MODEL)
+
+
+async def test_the_environment_s_parser_reaches_its_rubric(qwen3_fake: FakeMaker) -> None:
+    env = make(max_turns=1, parser=str.upper, rubric=vf.Rubric(lambda parser, completion: len(parser("ab"))))
+    async with (
+        qwen3_fake(always("x")) as fake,
+        vf.OpenAIChatCompletionsTokenClient(vf.ClientConfig(base_url=fake.base_url)) as client,
+    ):
+        state = await env.run_rollout(env.dataset[0], client, FAKE_MODEL)
+    assert state["reward"] == 2.0
 
 
 async def test_something_that_is_no_client_is_refused_by_name() -> None:

@@ -1,4 +1,5 @@
-"""The two usage examples of the token client's documentation, run as they are printed but for address and model."""
+"""The two usage examples of the token client's documentation, with address, key and model of the test server, and
+assertions in the place of prints."""
 
 from __future__ import annotations
 

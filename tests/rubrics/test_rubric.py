@@ -1,5 +1,6 @@
 from __future__ import annotations
 
+import asyncio
 from typing import Any
 
 import pytest
@@ -111,6 +112,42 @@ async def test_group_functions_see_the_whole_group() -> None:
     assert [state["advantage"] for state in states] == [-1.0, 0.0, 1.0]
 
 
+@pytest.mark.parametrize("annotation", [list, "list", "List[float]", "typing.List", list[float]])
+async def test_a_list_annotation_in_any_spelling_means_a_group_function(annotation: Any) -> None:
+    def ones(state: Any = None) -> Any:
+        return [1.0, 1.0]
+
+    ones.__annotations__["return"] = annotation
+    states = [finished(), finished()]
+    await vf.Rubric(ones).score_group(states)
+    assert [state["reward"] for state in states] == [1.0, 1.0]
+
+
+async def test_scoring_again_moves_the_steps_advantages_along_but_not_their_own() -> None:
+    states = [finished(answer="1"), finished(answer="3")]
+    for state in states:
+        state["trajectory"] = [{"advantage": None}, {"advantage": 9.0}]
+    rubric = vf.Rubric(lambda answer: float(answer))
+    await rubric.score_group(states)
+    states[0]["answer"] = "5"
+    await rubric.score_group(states)
+    assert [state["advantage"] for state in states] == [1.0, -1.0]
+    assert [[step["advantage"] for step in state["trajectory"]] for state in states] == [[1.0, 9.0], [-1.0, 9.0]]
+
+
+async def test_states_are_scored_at_once() -> None:
+    waiting = asyncio.Barrier(3)
+
+    async def meets_the_others(state: vf.State) -> float:
+        async with asyncio.timeout(5):
+            await waiting.wait()
+        return 1.0
+
+    states = [finished() for _ in range(3)]
+    await vf.Rubric(meets_the_others).score_group(states)
+    assert [state["reward"] for state in states] == [1.0] * 3
+
+
 async def test_a_group_function_with_too_few_scores_fails_the_group() -> None:
     states = [finished(), finished()]
     await vf.Rubric(lambda states: [1.0]).score_group(states)
@@ -118,7 +155,7 @@ async def test_a_group_function_with_too_few_scores_fails_the_group() -> None:
 
 
 async def test_a_group_function_cannot_score_one_rollout() -> None:
-    with pytest.raises(vf.ConfigError, match="scores a group: use score_group"):
+    with pytest.raises(vf.ConfigError, match="scores a group: use run_group or score_group"):
         await vf.Rubric(lambda states: [1.0]).score_rollout(finished())
 
 

@@ -44,6 +44,12 @@ def test_a_template_that_closes_nothing_is_refused() -> None:
         cut_close(rendered("x", conversation.mark), conversation)
 
 
+def test_a_close_that_is_plain_text_is_refused_because_sampled_text_may_merge_with_it() -> None:
+    conversation = close_conversation(NONCE)
+    with pytest.raises(BridgeNotFoundError, match="which is no control token"):
+        cut_close(rendered("x", conversation.mark, "\n", "user: "), conversation)
+
+
 def test_the_bridge_begins_with_the_close_and_holds_all_after_it() -> None:
     conversation = bridge_conversation([USER], after={"role": "assistant", "content": "y"}, nonce=NONCE)
     ids = rendered("x", conversation.mark[:4], conversation.mark[4:], "<end>", "\n", "hello", "go")

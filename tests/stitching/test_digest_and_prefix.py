@@ -10,6 +10,7 @@ from hypothesis import strategies as st
 
 import verifiers_tito as vf
 from verifiers_tito.stitching import PrefixIndex, message_digest
+from verifiers_tito.types import Response, ResponseMessage
 
 
 def user(text: str) -> vf.Message:
@@ -54,7 +55,11 @@ def test_messages_that_differ_only_in_spelling_are_equal(one: Any, other: Any) -
         (call('{"a": 1, "b": 2}'), call('{"b": 2, "a": 1}')),
         (call('{"a": 1}'), call('{"a": 1.0}')),
         (call('{"a": "x y"}'), call('{"a": "xy"}')),
-        (call('{"a": 1'), call('{"a":1')),
+        (call('{"a": 1}'), call('{"a": "1"}')),
+        (call('{"a": 1}'), call('["object", ["a", 1]]')),
+        (call('"\\u0041"'), call('"A"')),
+        (call("1 2"), call("12")),
+        (call("[" * 5000), call("[" * 4999)),
         (call("[]"), call('["object"]')),
     ],
 )
@@ -87,6 +92,16 @@ def test_a_rewritten_history_matches_nothing() -> None:
     index = PrefixIndex()
     index.sync([step([user("a")], assistant("b"))])
     assert index.match([user("a"), assistant("b, rewritten"), user("c")]) is None
+
+
+def test_a_message_that_an_environment_edited_no_longer_stands_for_the_sampled_ids() -> None:
+    answered = step([user("a")], assistant("edited since"))
+    message = ResponseMessage(content="as sampled")
+    answered["response"] = Response(id="r", created=0, model="m", message=message)
+    index = PrefixIndex()
+    index.sync([answered])
+    assert index.match([user("a"), assistant("edited since"), user("c")]) is None
+    assert index.match([user("a"), assistant("as sampled"), user("c")]) is not None
 
 
 def test_a_step_without_ids_cannot_be_continued() -> None:

@@ -41,6 +41,7 @@ def test_overlong_is_recognized_by_its_parameter_whatever_the_words() -> None:
         (404, body("The model `x` does not exist."), RequestRefusedError, False),
         (404, b'{"detail": "Not Found"}', RouteMissingError, False),
         (405, b'{"detail": "Method Not Allowed"}', RouteMissingError, False),
+        (501, b'{"error": {"message": "no engine"}}', RouteMissingError, False),
         (429, b"slow down", ServerError, True),
         (500, b"<html>oops</html>", ServerError, True),
         (400, b"\xff\xfe", RequestRefusedError, False),

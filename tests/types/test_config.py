@@ -1,5 +1,7 @@
 from __future__ import annotations
 
+from typing import Any
+
 import pytest
 
 import verifiers_tito as vf
@@ -31,7 +33,7 @@ def test_a_value_out_of_range_is_refused_without_showing_the_key() -> None:
 def test_the_key_is_in_no_repr_and_no_dump() -> None:
     config = vf.ClientConfig(api_key="sk-secret", extra_headers={"X-Token": "sk-other"})
     assert "sk-" not in repr(config)
-    assert "sk-secret" not in config.model_dump_json()
+    assert "sk-" not in config.model_dump_json()
 
 
 def test_the_key_comes_from_the_named_variable_only(monkeypatch: pytest.MonkeyPatch) -> None:
@@ -53,3 +55,35 @@ def test_the_old_library_s_fields_are_accepted() -> None:
         extra_headers={"X-A": "b"},
     )
     assert config.max_connections == 28_000
+
+
+@pytest.mark.parametrize(
+    "fields", [{"api_key": "sk-secret\n"}, {"extra_headers": {"X": "sk-secret\r\n"}}, {"api_key": "sk-sécret"}]
+)
+def test_a_key_that_no_header_may_hold_is_refused_unseen(fields: dict[str, Any]) -> None:
+    with pytest.raises(vf.ConfigError, match="line break or another character") as caught:
+        vf.ClientConfig(**fields)
+    assert "sk-" not in str(caught.value)
+
+
+def test_such_a_key_in_the_environment_is_refused_unseen(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("MY_KEY", "sk-secret\n")
+    with pytest.raises(vf.ConfigError, match="environment variable MY_KEY holds a line break") as caught:
+        vf.ClientConfig(api_key_var="MY_KEY").resolve_api_key()
+    assert "sk-" not in str(caught.value)
+
+
+@pytest.mark.parametrize("url", ["", "notaurl", "ftp://a/v1", "http://user:pa55@host/v1"])
+def test_an_address_that_is_none_or_holds_a_password_is_refused(url: str) -> None:
+    with pytest.raises(vf.ConfigError, match="base_url: Value error, must") as caught:
+        vf.ClientConfig(base_url=url)
+    assert "pa55" not in str(caught.value)
+
+
+async def test_nothing_of_openai_s_environment_goes_to_the_server(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("OPENAI_BASE_URL", "http://elsewhere.example/v1")
+    monkeypatch.setenv("OPENAI_ORG_ID", "org-secret")
+    monkeypatch.setenv("OPENAI_PROJECT_ID", "project-secret")
+    async with vf.OpenAIChatCompletionsTokenClient(vf.ClientConfig()) as client:
+        assert str(client.client.base_url) == "http://localhost:8000/v1/"
+        assert "secret" not in repr(client.client.default_headers)

@@ -15,6 +15,9 @@ def test_messages_read_as_attributes_and_as_dicts() -> None:
     assert dict(message)["role"] == "assistant"
     with pytest.raises(KeyError):
         message["no such field"]
+    with pytest.raises(KeyError):
+        message["items"]  # a method is no field
+    assert message.get("copy", "none") == "none"
 
 
 def test_a_message_equals_the_dict_with_the_same_fields() -> None:

@@ -15,6 +15,14 @@ def test_input_fields_are_forwarded_both_ways() -> None:
     assert state.get("info", "none") == "none"
 
 
+def test_every_way_of_writing_reaches_the_input() -> None:
+    state = vf.State(input={"answer": "old"}, trajectory=[])
+    assert state.setdefault("answer", "zz") == "old"
+    state.update(answer="new", extra=1)
+    assert (state["answer"], state["input"]["answer"], state["extra"]) == ("new", "new", 1)
+    assert isinstance(state.copy(), vf.State)
+
+
 def test_turn_counts_finished_turns_unless_an_environment_counts_itself() -> None:
     state = vf.State(trajectory=[{}, {}])
     assert state["turn"] == state.get("turn") == 2

@@ -9,9 +9,9 @@ from __future__ import annotations
 import logging
 from abc import ABC, abstractmethod
 from types import TracebackType
-from typing import Any, Generic, Self, TypeVar
+from typing import Any, ClassVar, Generic, Self, TypeVar
 
-from verifiers_tito.types import ClientConfig, Messages, Response, SamplingArgs, Tool
+from verifiers_tito.types import ClientConfig, Messages, Response, SamplingArgs, Tool, to_messages
 
 ClientT = TypeVar("ClientT")
 MessagesT = TypeVar("MessagesT")
@@ -21,6 +21,9 @@ ToolT = TypeVar("ToolT")
 
 class Client(ABC, Generic[ClientT, MessagesT, ResponseT, ToolT]):
     """Made from a provider's client (which stays its owner's to close) or from a `ClientConfig`."""
+
+    authentication_errors: ClassVar[tuple[type[Exception], ...]] = ()
+    """The provider's errors for a refused key: raised as they are, because they concern every rollout."""
 
     def __init__(self, client_or_config: ClientT | ClientConfig) -> None:
         self.logger = logging.getLogger(f"{type(self).__module__}.{type(self).__name__}")
@@ -82,7 +85,7 @@ class Client(ABC, Generic[ClientT, MessagesT, ResponseT, ToolT]):
 
         Raises errors of `verifiers_tito.errors`, or the provider's own authentication errors.
         """
-        native_prompt, extra = await self.to_native_prompt(prompt)
+        native_prompt, extra = await self.to_native_prompt(to_messages(prompt))
         native_tools = await self.to_native_tools(tools)
         native = await self.get_native_response(
             native_prompt, model, sampling_args or {}, native_tools, **extra, **kwargs

@@ -2,9 +2,10 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterable, Mapping
 from typing import Any
 
-from verifiers_tito.types import AssistantMessage, Message, MessageContent, TextMessage, Tool, ToolCall
+from verifiers_tito.types import AssistantMessage, Message, MessageContent, TextMessage, Tool, ToolCall, to_message
 
 
 def to_native_message(message: Message) -> dict[str, Any]:
@@ -23,6 +24,11 @@ def to_native_message(message: Message) -> dict[str, Any]:
     return native if name is None else {**native, "name": name}
 
 
+def to_native_messages(messages: Iterable[Message | Mapping[str, Any]]) -> list[dict[str, Any]]:
+    """Messages given as models or dicts. Dicts that are in OpenAI's shape already stay as they are."""
+    return [_to_native(message) for message in messages]
+
+
 def to_native_tool(tool: Tool) -> dict[str, Any]:
     """A function tool; `strict` is left out unless it was set, because templates show what is there."""
     function: dict[str, Any] = {
@@ -33,6 +39,17 @@ def to_native_tool(tool: Tool) -> dict[str, Any]:
     if tool.strict is not None:
         function["strict"] = tool.strict
     return {"type": "function", "function": function}
+
+
+def _to_native(message: Message | Mapping[str, Any]) -> dict[str, Any]:
+    if isinstance(message, Mapping) and _is_native(message):
+        return dict(message)
+    return to_native_message(to_message(message))
+
+
+def _is_native(message: Mapping[str, Any]) -> bool:
+    calls = message.get("tool_calls") or []
+    return "reasoning_content" not in message and all("function" in call for call in calls)
 
 
 def _native_content(content: MessageContent | None) -> Any:

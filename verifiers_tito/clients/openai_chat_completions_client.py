@@ -9,9 +9,9 @@ from openai.types.chat import ChatCompletion, ChatCompletionMessageParam, ChatCo
 
 from verifiers_tito.clients.client import Client
 from verifiers_tito.clients.native_completion import NativeCompletion, answer_of, native_completion
-from verifiers_tito.clients.native_messages import to_native_message, to_native_tool
+from verifiers_tito.clients.native_messages import to_native_message, to_native_messages, to_native_tool
 from verifiers_tito.errors import EmptyModelResponseError, InvalidModelResponseError
-from verifiers_tito.transport import connect, decode, post
+from verifiers_tito.transport import AUTHENTICATION_ERRORS, connect, decode, post
 from verifiers_tito.types import (
     ClientConfig,
     FallbackReason,
@@ -26,15 +26,16 @@ from verifiers_tito.types import (
     TurnTokens,
     Usage,
 )
+from verifiers_tito.wire import routes
 from verifiers_tito.wire.answers import ChatAnswer, ChoiceAnswer, UsageAnswer
-from verifiers_tito.wire.requests import chat_body, flatten_sampling_args
+from verifiers_tito.wire.requests import chat_body, extra_headers, flatten_sampling_args
 
 OpenAIChatMessage = ChatCompletionMessageParam
 OpenAIChatMessages = list[OpenAIChatMessage]
 OpenAIChatResponse = ChatCompletion
 OpenAITool = ChatCompletionToolParam
 
-_CHAT_PATH = "/chat/completions"
+CHAT_PATH = routes.CHAT.removeprefix(routes.API_ROOT)
 _FINISHES = ("stop", "length", "tool_calls")
 
 
@@ -44,6 +45,8 @@ class OpenAIChatCompletionsClient(Client[AsyncOpenAI, OpenAIChatMessages, OpenAI
     Raises `OverlongPromptError`, `EmptyModelResponseError`, `InvalidModelResponseError`, other `ModelError`s with
     the server's words, and the provider's own authentication errors.
     """
+
+    authentication_errors = AUTHENTICATION_ERRORS
 
     def setup_client(self, config: ClientConfig) -> AsyncOpenAI:
         return connect(config)
@@ -69,22 +72,20 @@ class OpenAIChatCompletionsClient(Client[AsyncOpenAI, OpenAIChatMessages, OpenAI
         """One POST to `/chat/completions`. Takes `extra_headers`; other keywords are for subclasses."""
         body = chat_body(
             model=model,
-            messages=cast(list[dict[str, Any]], prompt),
+            messages=to_native_messages(cast(Any, prompt)),
             tools=cast(list[dict[str, Any]] | None, tools),
             fields=flatten_sampling_args(sampling_args),
         )
         served = Served(route=Route.CHAT, reason=FallbackReason.MESSAGES_ONLY)
-        return await self._complete(_CHAT_PATH, body, served=served, headers=kwargs.get("extra_headers"))
+        headers = {**extra_headers(sampling_args), **(kwargs.get("extra_headers") or {})}
+        return await self._complete(CHAT_PATH, body, served=served, headers=headers)
 
     async def raise_from_native_response(self, response: OpenAIChatResponse) -> None:
         choices = answer_of(response).choices
         if not choices:
             raise EmptyModelResponseError(f"the answer {response.id} holds no choice")
         if len(choices) > 1:
-            raise InvalidModelResponseError(
-                f"the answer holds {len(choices)} choices, a turn takes one: do not set n; "
-                "ask for several rollouts of an example instead"
-            )
+            raise InvalidModelResponseError(f"the answer holds {len(choices)} choices, a turn takes one")
         choice, message = choices[0], choices[0].message
         if choice.finish_reason not in _FINISHES:
             raise InvalidModelResponseError(

@@ -19,8 +19,9 @@ from openai import AsyncOpenAI
 from pydantic import BaseModel
 
 from verifiers_tito.clients.native_completion import NativeCompletion
-from verifiers_tito.clients.native_messages import to_native_message
+from verifiers_tito.clients.native_messages import to_native_messages
 from verifiers_tito.clients.openai_chat_completions_client import (
+    CHAT_PATH,
     OpenAIChatCompletionsClient,
     OpenAIChatMessages,
     OpenAIChatResponse,
@@ -34,29 +35,28 @@ from verifiers_tito.transport import RouteMissingError
 from verifiers_tito.types import (
     ClientConfig,
     FallbackReason,
-    Message,
     Route,
     SamplingArgs,
     Served,
     State,
     first_difference,
 )
+from verifiers_tito.wire import routes
 from verifiers_tito.wire.answers import ChatAnswer
 from verifiers_tito.wire.requests import (
-    RENDER_FLAGS,
     chat_body,
+    extra_headers,
     flatten_sampling_args,
-    template_fields,
     tokenize_body,
+    tokens_body,
     with_token_ids,
 )
 
-_CHAT_PATH = "/chat/completions"
-_TOKENS_PATH = "/chat/completions/tokens"
+TOKENS_PATH = routes.CHAT_TOKENS.removeprefix(routes.API_ROOT)
 
 
 class TokenizeResponse(BaseModel):
-    """vLLM's answer to `/tokenize`."""
+    """vLLM's answer to `/tokenize`, for callers who post to it themselves through `token_client`."""
 
     count: int
     max_model_len: int
@@ -74,11 +74,12 @@ class OpenAIChatCompletionsTokenClient(OpenAIChatCompletionsClient):
     def __init__(self, client_or_config: AsyncOpenAI | ClientConfig) -> None:
         super().__init__(client_or_config)
         self._missing_route: Fallback | None = None
+        self._warned: set[str] = set()
 
     @cached_property
     def token_client(self) -> AsyncOpenAI:
         """The provider's client rooted at the server instead of at `/v1`, where `/tokenize` is."""
-        root = str(self.client.base_url).rstrip("/").removesuffix("/v1")
+        root = str(self.client.base_url).rstrip("/").removesuffix(routes.API_ROOT)
         return self.client.with_options(base_url=root)
 
     @cached_property
@@ -101,25 +102,25 @@ class OpenAIChatCompletionsTokenClient(OpenAIChatCompletionsClient):
 
         `max_tokens` is renamed to `max_completion_tokens`; log-probabilities and ids are always asked for.
         """
-        state, headers = kwargs.get("state"), kwargs.get("extra_headers")
+        state = kwargs.get("state")
         if state is None:
             raise ConfigError("get_native_response needs state=..., the rollout's state, to look back at its turns")
+        headers = {**extra_headers(sampling_args), **(kwargs.get("extra_headers") or {})}
         fields = with_token_ids(flatten_sampling_args(sampling_args))
         template = _template_input(model, tools, fields)
-        body = chat_body(
-            model=model,
-            messages=cast(list[dict[str, Any]], prompt),
-            tools=template.tools,
-            fields=fields,
-        )
-        outcome = await self._plan(state, prompt, template, fields)
+        messages = to_native_messages(cast(Any, prompt))
+        body = chat_body(model=model, messages=messages, tools=template.tools, fields=fields)
+        if self._missing_route is not None and state.get("trajectory"):
+            outcome: Stitched | Fallback = self._missing_route
+        else:
+            outcome = await self._stitch(state, messages, template)
         if isinstance(outcome, Stitched):
             try:
                 return await self._complete_from_ids(body, outcome, template, headers)
             except RouteMissingError as error:
                 outcome = self._remember_missing_route(error)
         served = Served(route=Route.CHAT, reason=outcome.reason, detail=outcome.detail, template_key=template.key)
-        completion = await self._complete(_CHAT_PATH, body, served=served, headers=headers)
+        completion = await self._complete(CHAT_PATH, body, served=served, headers=headers)
         return _with_cached_ids(completion)
 
     async def get_prompt_ids(
@@ -132,8 +133,10 @@ class OpenAIChatCompletionsTokenClient(OpenAIChatCompletionsClient):
 
         Model and template arguments are those of `state["model"]` and `state["sampling_args"]`.
         """
-        fields = flatten_sampling_args(state.get("sampling_args") or {})
-        outcome = await self._stitch(state, prompt_messages, _template_input(state["model"], oai_tools, fields))
+        if not state.get("model"):
+            raise ConfigError('get_prompt_ids needs state["model"], the name of the served model')
+        template = _template_input(state["model"], oai_tools, flatten_sampling_args(state.get("sampling_args") or {}))
+        outcome = await self._stitch(state, to_native_messages(cast(Any, prompt_messages)), template)
         return outcome.token_ids if isinstance(outcome, Stitched) else None
 
     async def tokenize(
@@ -150,27 +153,19 @@ class OpenAIChatCompletionsTokenClient(OpenAIChatCompletionsClient):
         """
         body = tokenize_body(
             model=model,
-            messages=cast(Any, messages),
+            messages=messages if isinstance(messages, str) else to_native_messages(cast(Any, messages)),
             tools=cast(Any, tools),
             fields={**(extra_kwargs or {}), **kwargs},
         )
         return (await self._tokenizer.tokenize(body)).tokens
 
-    async def _plan(
-        self, state: State, prompt: OpenAIChatMessages, template: TemplateInput, fields: Mapping[str, Any]
+    async def _stitch(
+        self, state: State, messages: list[dict[str, Any]], template: TemplateInput
     ) -> Stitched | Fallback:
-        """How this request can be sent."""
-        if any(flag in fields for flag in RENDER_FLAGS):
-            return Fallback(FallbackReason.PROMPT_FLAGS)
-        if state["trajectory"] and self._missing_route is not None:
-            return self._missing_route
-        return await self._stitch(state, prompt, template)
-
-    async def _stitch(self, state: State, prompt: OpenAIChatMessages, template: TemplateInput) -> Stitched | Fallback:
-        native = [to_native_message(item) if isinstance(item, Message) else item for item in prompt]
-        outcome = await self._stitcher.stitch(state, cast(list[dict[str, Any]], native), template)
-        if isinstance(outcome, Fallback) and outcome.detail:
-            self.logger.warning("turn goes in as messages: %s (%s)", outcome.reason, outcome.detail)
+        outcome = await self._stitcher.stitch(state, messages, template)
+        if isinstance(outcome, Fallback) and outcome.detail and str(outcome) not in self._warned:
+            self._warned.add(str(outcome))
+            self.logger.warning("turns go in as messages: %s", outcome)
         return outcome
 
     async def _complete_from_ids(
@@ -178,7 +173,7 @@ class OpenAIChatCompletionsTokenClient(OpenAIChatCompletionsClient):
         body: dict[str, Any],
         stitched: Stitched,
         template: TemplateInput,
-        headers: dict[str, str] | None,
+        headers: dict[str, str],
     ) -> NativeCompletion:
         served = Served(
             route=Route.CHAT_TOKENS,
@@ -186,19 +181,20 @@ class OpenAIChatCompletionsTokenClient(OpenAIChatCompletionsClient):
             bridged_ids=stitched.bridged_ids,
             template_key=template.key,
         )
-        body = {**body, "messages": [], "tokens": stitched.token_ids}
-        completion = await self._complete(_TOKENS_PATH, body, served=served, headers=headers)
+        body = tokens_body(body, stitched.token_ids)
+        completion = await self._complete(TOKENS_PATH, body, served=served, headers=headers)
         check_echo(stitched.token_ids, completion.answer)
         return _with_cached_ids(completion)
 
     def _remember_missing_route(self, error: RouteMissingError) -> Fallback:
         """Later turns do not ask again; a new client does."""
+        if self._missing_route is None:
+            self.logger.warning(
+                "%s; turns go in as messages, and their histories are tokenized anew. Start vLLM with "
+                "VLLM_PLUGINS=verifiers_tito (or `tito serve`) to send token ids.",
+                error,
+            )
         self._missing_route = Fallback(FallbackReason.ROUTE_MISSING, str(error))
-        self.logger.warning(
-            "%s; turns go in as messages, and their histories are tokenized anew. Start vLLM with "
-            "VLLM_PLUGINS=verifiers_tito (or `tito serve`) to send token ids.",
-            error,
-        )
         return self._missing_route
 
 
@@ -219,8 +215,7 @@ def check_echo(sent: list[int], answer: ChatAnswer) -> None:
 
 
 def _template_input(model: str, tools: list[OpenAITool] | None, fields: Mapping[str, Any]) -> TemplateInput:
-    native_tools = cast(list[dict[str, Any]] | None, tools)
-    return TemplateInput(model=model, tools=native_tools, fields=template_fields(fields))
+    return TemplateInput(model=model, tools=cast(list[dict[str, Any]] | None, tools), fields=fields)
 
 
 def _with_cached_ids(completion: NativeCompletion) -> NativeCompletion:

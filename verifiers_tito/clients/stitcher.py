@@ -1,14 +1,16 @@
 """Stitching a turn's prompt: the pure steps of `verifiers_tito.stitching`, with a tokenizer that renders for them.
 
 One stitcher serves one server. It keeps the closes and the latest bridges per model and template arguments, so that a
-turn costs at most one rendering and a repeated environment message none.
+turn costs at most one rendering and a repeated environment message none. Rollouts that ask for the same rendering at
+once share one.
 """
 
 from __future__ import annotations
 
+import asyncio
 import random
 import string
-from collections.abc import Mapping, Sequence
+from collections.abc import Awaitable, Callable, Hashable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -30,18 +32,21 @@ from verifiers_tito.stitching import (
 from verifiers_tito.tokenization import ChatTokenizer, Rendered, TemplateRefusedError
 from verifiers_tito.transport import RouteMissingError
 from verifiers_tito.types import FallbackReason, State, TrajectoryStep, has_media
+from verifiers_tito.wire.requests import changes_prompt_s_end, rendering_fields, tokenize_fields
 
 NativeMessages = Sequence[Mapping[str, Any]]
 
 _INDEX_KEY = "_prefix_index"
 _SUFFIX_KEY = "_cached_suffix_ids"
 _CLOSE_CAPACITY = 64
-_BRIDGE_CAPACITY = 4096
+_BRIDGE_CAPACITY = 1024
+_LONGEST_KEPT_BRIDGE = 1024
+"""In ids. Longer environment messages (pages, files) hardly ever come twice."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class TemplateInput:
-    """What besides the messages decides how a prompt is rendered."""
+    """What besides the messages decides how a prompt is rendered. `fields` are those of the request."""
 
     model: str
     tools: NativeMessages | None
@@ -49,8 +54,8 @@ class TemplateInput:
 
     @property
     def key(self) -> str:
-        """Names tools and template arguments; equal for turns that may be stitched to each other."""
-        return value_digest([self.tools or [], self.fields]).hex()
+        """Names all of it; equal for turns that may be stitched to each other."""
+        return value_digest([self.model, self.tools or [], rendering_fields(self.fields)]).hex()
 
 
 class Stitcher:
@@ -59,79 +64,100 @@ class Stitcher:
     def __init__(self, tokenizer: ChatTokenizer) -> None:
         self._tokenizer = tokenizer
         self._nonce = "".join(random.SystemRandom().choices(string.ascii_lowercase, k=12))
-        self._closes: BoundedCache[tuple[str, str], list[int]] = BoundedCache(capacity=_CLOSE_CAPACITY)
-        self._bridges: BoundedCache[tuple[str, str, bytes], list[int]] = BoundedCache(capacity=_BRIDGE_CAPACITY)
+        self._closes: BoundedCache[str, list[int] | Fallback] = BoundedCache(capacity=_CLOSE_CAPACITY)
+        self._bridges: BoundedCache[tuple[str, bytes], list[int]] = BoundedCache(capacity=_BRIDGE_CAPACITY)
+        self._running: dict[Hashable, asyncio.Task[list[int] | Fallback]] = {}
 
     async def stitch(self, state: State, prompt: NativeMessages, template: TemplateInput) -> Stitched | Fallback:
         """The prompt in ids, or why it has to go in as messages. Writes only underscore keys of `state`."""
         match = _match(state, prompt, template)
         if isinstance(match, Fallback):
             return match
-        tail = prompt[match.message_count :]
-        try:
-            close = await self._close(template)
-            state[_SUFFIX_KEY] = close
-            bridge = await self._bridge(tail, prompt[match.message_count - 1], template, close)
-        except TemplateRefusedError as error:
-            return Fallback(FallbackReason.TEMPLATE_REFUSED, str(error))
-        except BridgeNotFoundError as error:
-            return Fallback(FallbackReason.TEMPLATE_UNPROVABLE, str(error))
-        except RouteMissingError as error:
-            return Fallback(FallbackReason.ROUTE_MISSING, str(error))
+        close = state.get(_SUFFIX_KEY) or await self._close(template)
+        if isinstance(close, Fallback):
+            return close
+        state[_SUFFIX_KEY] = list(close)
+        tail, after = prompt[match.message_count :], prompt[match.message_count - 1]
+        bridge = await self._bridge(tail, after, template, list(close))
+        if isinstance(bridge, Fallback):
+            return bridge
         previous = _ids_of(match.step)
         return Stitched(token_ids=join(previous, bridge, close=close), reused_ids=len(previous))
 
-    async def _close(self, template: TemplateInput) -> list[int]:
-        key = (template.model, template.key)
-        close = self._closes.get(key)
-        if close is None:
-            conversation = close_conversation(self._nonce)
-            rendered = await self._render(conversation, template, add_generation_prompt=False)
-            close = cut_close(rendered, conversation)
-            self._closes.put(key, close)
+    async def _close(self, template: TemplateInput) -> list[int] | Fallback:
+        """The ids that close an assistant turn. That there are none is remembered too."""
+        known = self._closes.get(template.key)
+        if known is not None:
+            return known
+        conversation = close_conversation(self._nonce)
+
+        async def derive() -> list[int]:
+            return cut_close(await self._render(conversation, template, generation_prompt=False), conversation)
+
+        close = await self._once(template.key, derive)
+        self._closes.put(template.key, close)
         return close
 
     async def _bridge(
         self, tail: NativeMessages, after: Mapping[str, Any], template: TemplateInput, close: list[int]
-    ) -> list[int]:
+    ) -> list[int] | Fallback:
         conversation = bridge_conversation(tail, after=after, nonce=self._nonce)
-        key = (template.model, template.key, value_digest(conversation.messages))
-        bridge = self._bridges.get(key)
-        if bridge is None:
-            rendered = await self._render(conversation, template, add_generation_prompt=True)
-            bridge = cut_bridge(rendered, conversation, close=close)
+        key = (template.key, value_digest(conversation.messages))
+        known = self._bridges.get(key)
+        if known is not None:
+            return known
+
+        async def derive() -> list[int]:
+            rendered = await self._render(conversation, template, generation_prompt=True)
+            return cut_bridge(rendered, conversation, close=close)
+
+        bridge = await self._once(key, derive)
+        if isinstance(bridge, list) and len(bridge) <= _LONGEST_KEPT_BRIDGE:
             self._bridges.put(key, bridge)
         return bridge
 
+    async def _once(self, key: Hashable, derive: Callable[[], Awaitable[list[int]]]) -> list[int] | Fallback:
+        """What `derive` gives; callers that come while it runs for the same key wait for the same result."""
+        task = self._running.get(key)
+        if task is None:
+            task = self._running[key] = asyncio.create_task(_ids_or_fallback(derive))
+            task.add_done_callback(lambda _: self._running.pop(key))
+        return await asyncio.shield(task)  # one rollout's cancellation is not the others'
+
     async def _render(
-        self, conversation: BridgeConversation, template: TemplateInput, *, add_generation_prompt: bool
+        self, conversation: BridgeConversation, template: TemplateInput, *, generation_prompt: bool
     ) -> Rendered:
         return await self._tokenizer.render(
             conversation.messages,
             model=template.model,
             tools=template.tools,
-            template_fields=template.fields,
-            add_generation_prompt=add_generation_prompt,
+            template_fields=tokenize_fields(template.fields),
+            add_generation_prompt=generation_prompt,
         )
 
 
-def _ids_of(step: TrajectoryStep) -> list[int]:
-    """All ids of a turn as the server saw and sampled them; the step's own may be cut to `max_seq_len`."""
-    message = getattr(step.get("response"), "message", None)
-    if message is not None and message.tokens is not None:
-        return [*message.tokens.prompt_ids, *message.tokens.completion_ids]
-    tokens = step["tokens"]
-    return [*tokens["prompt_ids"], *tokens["completion_ids"]] if tokens else []
+async def _ids_or_fallback(derive: Callable[[], Awaitable[list[int]]]) -> list[int] | Fallback:
+    try:
+        return await derive()
+    except TemplateRefusedError as error:
+        return Fallback(FallbackReason.TEMPLATE_REFUSED, str(error))
+    except BridgeNotFoundError as error:
+        return Fallback(FallbackReason.TEMPLATE_UNPROVABLE, str(error))
+    except RouteMissingError as error:
+        return Fallback(FallbackReason.TOKENIZE_MISSING, str(error))
 
 
 def _match(state: State, prompt: NativeMessages, template: TemplateInput) -> PrefixMatch | Fallback:
     """The step to continue, with a tail that can be bridged."""
-    if not state["trajectory"]:
+    trajectory: list[TrajectoryStep] = state.get("trajectory") or []
+    if not trajectory:
         return Fallback(FallbackReason.FIRST_TURN)
-    if any(map(has_media, prompt)) or any(any(map(has_media, step["prompt"])) for step in state["trajectory"]):
+    if changes_prompt_s_end(template.fields):
+        return Fallback(FallbackReason.PROMPT_FLAGS)
+    if any(map(has_media, prompt)) or any(any(map(has_media, step["prompt"])) for step in trajectory):
         return Fallback(FallbackReason.MULTIMODAL)
     index: PrefixIndex = state.setdefault(_INDEX_KEY, PrefixIndex())
-    index.sync(state["trajectory"])
+    index.sync(trajectory)
     match = index.match(prompt)
     if match is None:
         return Fallback(FallbackReason.NO_PREFIX)
@@ -144,3 +170,12 @@ def _match(state: State, prompt: NativeMessages, template: TemplateInput) -> Pre
     if any(message["role"] == "assistant" for message in tail):
         return Fallback(FallbackReason.TAIL_NOT_LEGAL)
     return match
+
+
+def _ids_of(step: TrajectoryStep) -> list[int]:
+    """All ids of a turn as the server saw and sampled them; the step's own may be cut to `max_seq_len`."""
+    message = getattr(step.get("response"), "message", None)
+    if message is not None and message.tokens is not None:
+        return [*message.tokens.prompt_ids, *message.tokens.completion_ids]
+    tokens = step["tokens"]
+    return [*tokens["prompt_ids"], *tokens["completion_ids"]] if tokens else []

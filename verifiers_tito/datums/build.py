@@ -31,11 +31,11 @@ class Split:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class DatumSet:
-    """The datums of one trajectory, where it had to be split, and which steps had no ids to train on."""
+    """The datums of one trajectory, where it had to be split, and which steps had nothing sampled to train on."""
 
     datums: list[Datum]
     splits: list[Split]
-    steps_without_ids: list[int]
+    steps_without_samples: list[int]
 
 
 def build_datums(trajectory: Sequence[TrajectoryStep], *, advantage: float | None = None) -> DatumSet:
@@ -45,19 +45,19 @@ def build_datums(trajectory: Sequence[TrajectoryStep], *, advantage: float | Non
     """
     segments: list[_Segment] = []
     splits: list[Split] = []
-    without_ids: list[int] = []
+    without_samples: list[int] = []
     for index, step in enumerate(trajectory):
         tokens = step["tokens"]
-        if tokens is None:
-            without_ids.append(index)
+        if tokens is None or not tokens["completion_ids"]:
+            without_samples.append(index)
             continue
         if not segments or not segments[-1].is_extended_by(tokens):
             if segments:
                 splits.append(segments[-1].split_before(index, tokens))
             segments.append(_Segment())
         segments[-1].extend(index, tokens, _advantage(index, step, advantage))
-    datums = [segment.datum() for segment in segments if any(segment.mask[1:])]
-    return DatumSet(datums=datums, splits=splits, steps_without_ids=without_ids)
+    datums = [segment.datum() for segment in segments]
+    return DatumSet(datums=datums, splits=splits, steps_without_samples=without_samples)
 
 
 @dataclass(slots=True)
@@ -79,7 +79,7 @@ class _Segment:
     def extend(self, index: int, tokens: StepTokens, advantage: float) -> None:
         """Appends what the environment said (masked out) and what was sampled."""
         said = tokens["prompt_ids"][len(self.ids) :]
-        sampled, logprobs = tokens["completion_ids"], tokens["completion_logprobs"]
+        sampled, logprobs = tokens["completion_ids"], tokens.get("completion_logprobs") or []
         if len(sampled) != len(logprobs):
             raise DatumError(
                 f"step {index}: completion_logprobs has {len(logprobs)} entries for {len(sampled)} completion_ids"

@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import random
 from collections.abc import Callable, Iterable, Mapping
+from copy import deepcopy
 from typing import Any
 
 from verifiers_tito.errors import ConfigError
@@ -30,14 +31,20 @@ def choose_rows(rows: list[Row], *, count: int, seed: int | None) -> list[Row]:
     """The first `count` rows (all for -1), of the rows shuffled by `seed` where one is given."""
     if seed is not None:
         rows = random.Random(seed).sample(rows, len(rows))
-    return rows if count < 0 else rows[:count]
+    return list(rows) if count < 0 else rows[:count]
 
 
 def to_input(row: Mapping[str, Any], *, task: str) -> Row:
-    """A row as an environment hands it on: `info` parsed, and every field that rewards may ask for there."""
-    made: Row = {"example_id": 0, "task": task, "answer": "", **row}
+    """A copy of the row as an environment hands it on: `info` parsed, and every field that rewards may ask for.
+
+    Nothing in it is shared with the dataset or with other rollouts of the row.
+    """
+    made: Row = {"example_id": 0, "task": task, "answer": "", **deepcopy(dict(row))}
     info = made.get("info")
-    made["info"] = json.loads(info) if isinstance(info, str) else (info or {})
+    try:
+        made["info"] = json.loads(info) if isinstance(info, str) else (info or {})
+    except ValueError as error:
+        raise ConfigError(f"example {made['example_id']}: info is no JSON: {error}") from error
     return made
 
 
@@ -46,12 +53,19 @@ def opening_messages(row: Mapping[str, Any], *, system_prompt: str | None, few_s
 
     A row with neither gives no question: there the environment speaks first.
     """
+    try:
+        return _opening_messages(row, system_prompt=system_prompt, few_shot=few_shot)
+    except (TypeError, ValueError) as error:
+        raise ConfigError(f"example {row.get('example_id')}: {error}") from error
+
+
+def _opening_messages(row: Mapping[str, Any], *, system_prompt: str | None, few_shot: Iterable[Any] | None) -> Messages:
     if row.get("prompt"):
         prompt = to_messages(row["prompt"])
         has_system = any(message.role == "system" for message in prompt)
         return prompt if has_system or not system_prompt else [SystemMessage(content=system_prompt), *prompt]
     messages: Messages = [SystemMessage(content=system_prompt)] if system_prompt else []
-    messages += to_messages(list(few_shot or []))
+    messages += to_messages(deepcopy(list(few_shot or [])))
     if row.get("question") is not None:
         messages.append(UserMessage(content=str(row["question"])))
     return messages

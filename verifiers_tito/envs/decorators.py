@@ -40,8 +40,8 @@ def teardown(function: FunctionT | None = None, *, priority: int = 0) -> Functio
     return _mark("teardown", function, priority)
 
 
-def marked_methods(owner: object, kind: str) -> list[Callable[..., Any]]:
-    """The bound methods of `owner` that are marked `kind`, in the order in which they run.
+def marked_methods(owner: object, kind: str) -> list[tuple[str, Callable[..., Any]]]:
+    """Names and bound methods of `owner` that are marked `kind`, in the order in which they run.
 
     An override counts as marked if it, or a method that it overrides, is.
     """
@@ -51,7 +51,7 @@ def marked_methods(owner: object, kind: str) -> list[Callable[..., Any]]:
             priority = getattr(member, _MARK.format(kind=kind), None)
             if priority is not None:
                 found[name] = priority
-    return [getattr(owner, name) for name in sorted(found, key=lambda name: (-found[name], name))]
+    return [(name, getattr(owner, name)) for name in sorted(found, key=lambda name: (-found[name], name))]
 
 
 def _mark(kind: str, function: FunctionT | None, priority: int) -> FunctionT | Callable[[FunctionT], FunctionT]:

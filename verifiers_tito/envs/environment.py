@@ -12,6 +12,7 @@ from copy import copy
 from functools import cached_property
 from typing import Any
 
+from verifiers_tito.calling import settle
 from verifiers_tito.clients.client import Client
 from verifiers_tito.envs.dataset import DatasetLike, Row, choose_rows, opening_messages, to_input, to_rows
 from verifiers_tito.envs.decorators import marked_methods
@@ -38,7 +39,7 @@ class Environment:
         rubric: Rubric | None = None,
         sampling_args: SamplingArgs | Mapping[str, Any] | None = None,
         message_type: str = "chat",
-        tool_defs: Sequence[Tool] | None = None,
+        tool_defs: Sequence[Tool | Mapping[str, Any]] | None = None,
         env_id: str | None = None,
         env_args: Mapping[str, Any] | None = None,
         max_seq_len: int | None = None,
@@ -48,10 +49,12 @@ class Environment:
             raise ConfigError(f'message_type must be "chat", got {message_type!r}')
         self._dataset, self._eval_dataset = dataset, eval_dataset
         self.system_prompt, self.few_shot, self.parser = system_prompt, few_shot, parser
-        self.rubric = rubric if rubric is not None else Rubric(parser=parser)
+        self.rubric = rubric if rubric is not None else Rubric()
+        if self.rubric.parser is None:
+            self.rubric.parser = parser
         self.sampling_args: dict[str, Any] = dict(sampling_args or {})
         self.message_type = message_type
-        self.tool_defs: list[Tool] = list(tool_defs or [])
+        self.tool_defs = [tool if isinstance(tool, Tool) else Tool.model_validate(tool) for tool in tool_defs or []]
         self.env_id, self.env_args = env_id or "", dict(env_args or {})
         self.max_seq_len = max_seq_len
         for name, value in attributes.items():
@@ -154,6 +157,7 @@ class Environment:
         sampling_args: SamplingArgs | Mapping[str, Any] | None = None,
     ) -> State:
         """One rollout, scored by the rubric."""
+        self.rubric.require_no_group_functions()
         state = await self.rollout(input, client, model, sampling_args)
         await self.rubric.score_rollout(state)
         return state
@@ -177,5 +181,5 @@ class Environment:
 
     async def teardown(self) -> None:
         """Runs the methods marked `@teardown`."""
-        for method in marked_methods(self, "teardown"):
-            await method()
+        for _, method in marked_methods(self, "teardown"):
+            await settle(method())

@@ -50,9 +50,18 @@ def _find_module(env_id: str) -> ModuleType:
 
 
 def _import_file(name: str, file: Path) -> ModuleType:
-    spec = importlib.util.spec_from_file_location(f"verifiers_tito_envs.{name}", file)
+    """Imports a file that no import path leads to, once."""
+    full_name = f"verifiers_tito_envs.{name}"
+    if full_name in sys.modules:
+        return sys.modules[full_name]
+    spec = importlib.util.spec_from_file_location(full_name, file)
     if spec is None or spec.loader is None:
         raise ConfigError(f"{file} cannot be imported")
     module = importlib.util.module_from_spec(spec)
-    spec.loader.exec_module(module)
+    sys.modules[full_name] = module
+    try:
+        spec.loader.exec_module(module)
+    except BaseException:
+        del sys.modules[full_name]
+        raise
     return module

@@ -33,14 +33,21 @@ from verifiers_tito.types import (
 class MultiTurnEnv(Environment):
     """An environment that answers the model. Subclasses write `env_response` and may write any other hook.
 
-    `max_turns` counts model turns, -1 is no limit; `timeout_seconds` is wall time for one rollout.
+    `max_turns` counts model turns and `max_total_completion_tokens` sampled tokens of a rollout, -1 is no limit;
+    `timeout_seconds` is wall time for one rollout.
     """
 
-    def __init__(self, max_turns: int = -1, timeout_seconds: float | None = None, **kwargs: Any) -> None:
+    def __init__(
+        self,
+        max_turns: int = -1,
+        timeout_seconds: float | None = None,
+        max_total_completion_tokens: int = -1,
+        **kwargs: Any,
+    ) -> None:
         super().__init__(**kwargs)
         self.max_turns = max_turns
         self.timeout_seconds = timeout_seconds
-        self.max_total_completion_tokens = -1
+        self.max_total_completion_tokens = max_total_completion_tokens
 
     def set_max_total_completion_tokens(self, max_total_completion_tokens: int) -> None:
         """Ends a rollout once it has sampled this many tokens in all; -1 is no limit."""
@@ -113,32 +120,36 @@ class MultiTurnEnv(Environment):
         state = await self.init_state(input, client, model, sampling_args)
         try:
             try:
-                state = await self._hook(self.setup_state, state) or state
-            except Error as error:
-                state["error"] = error
-            await self._take_turns_in_time(state)
+                async with asyncio.timeout(self.timeout_seconds):
+                    state = await self._set_up(state)
+                    while not await self._is_finished(state):
+                        await self._take_turn(state)
+            except TimeoutError:  # ours: what hooks raise has become an Error
+                state["stop_condition"], state["is_truncated"] = "timeout_reached", True
             await self._finish(state)
         finally:
-            for method in marked_methods(self, "cleanup"):
-                await self._clean_up(method, state)
+            for name, method in marked_methods(self, "cleanup"):
+                await self._run_last(name, method, state)
         state["timing"]["generation_ms"] = state["timing"]["total_ms"] = (time.perf_counter() - started) * 1000
         return state
 
-    async def _take_turns_in_time(self, state: State) -> None:
+    async def _set_up(self, state: State) -> State:
         try:
-            async with asyncio.timeout(self.timeout_seconds):
-                while not await self._is_finished(state):
-                    await self._take_turn(state)
-        except TimeoutError:
-            state["stop_condition"], state["is_truncated"] = "timeout_reached", True
+            return await self._hook("setup_state", self.setup_state, state) or state
+        except Error as error:
+            state["error"] = error
+            return state
 
     async def _take_turn(self, state: State) -> None:
         """One turn; an error ends the rollout at the next check of the stop conditions."""
+        refused_key = state["client"].authentication_errors
         try:
-            prompt = to_messages(await self._hook(self.get_prompt_messages, state))
+            prompt = await self._messages_of("get_prompt_messages", self.get_prompt_messages, state)
             if state["final_env_response"] is not None:
                 return
-            response = await self.get_model_response(state, prompt)
+            response = await self._hook(
+                "get_model_response", self.get_model_response, state, prompt, passing=refused_key
+            )
             await self._add_response(state, prompt, response)
         except OverlongPromptError as error:
             state["prompt_too_long"], state["is_truncated"] = True, True
@@ -162,7 +173,7 @@ class MultiTurnEnv(Environment):
             trajectory_id=state["trajectory_id"],
             extras={},
         )
-        await self._hook(self.add_trajectory_step, state, step)
+        await self._hook("add_trajectory_step", self.add_trajectory_step, state, step)
 
     async def _is_finished(self, state: State) -> bool:
         """The conditions, and then an override of `is_completed`, which cannot switch the conditions off."""
@@ -171,7 +182,7 @@ class MultiTurnEnv(Environment):
                 return True
             if type(self).is_completed is MultiTurnEnv.is_completed:
                 return False
-            state["is_completed"] = bool(await self._hook(self.is_completed, state))
+            state["is_completed"] = bool(await self._hook("is_completed", self.is_completed, state))
             if state["is_completed"] and state["stop_condition"] is None:
                 state["stop_condition"] = "is_completed"
             return bool(state["is_completed"])
@@ -180,37 +191,47 @@ class MultiTurnEnv(Environment):
             return True
 
     async def _stop_condition_holds(self, state: State) -> bool:
-        for condition in marked_methods(self, "stop"):
-            if await self._hook(condition, state):
-                state["is_completed"], state["stop_condition"] = True, condition.__name__
+        for name, condition in marked_methods(self, "stop"):
+            if await self._hook(name, condition, state):
+                state["is_completed"], state["stop_condition"] = True, name
                 return True
         return False
-
-    async def _environment_says(self, history: Messages, state: State) -> Messages:
-        return to_messages(await self._hook(self.env_response, history, state))
 
     async def _finish(self, state: State) -> None:
         state["is_completed"] = True
         steps = state["trajectory"]
         state["is_truncated"] = state["is_truncated"] or any(step["is_truncated"] for step in steps)
+        await self._run_last("render_completion", self.render_completion, state)
+
+    async def _run_last(self, name: str, method: Callable[..., Any], state: State) -> None:
+        """A hook after the last turn: its error is kept unless there is one already."""
         try:
-            await self._hook(self.render_completion, state)
+            await self._hook(name, method, state)
         except Error as error:
             state["error"] = state["error"] or error
 
-    async def _clean_up(self, method: Callable[..., Any], state: State) -> None:
-        try:
-            await self._hook(method, state)
-        except Error as error:
-            state["error"] = state["error"] or error
+    async def _environment_says(self, history: Messages, state: State) -> Messages:
+        return await self._messages_of("env_response", self.env_response, history, state)
 
-    async def _hook(self, method: Callable[..., Any], *arguments: Any) -> Any:
-        """Calls a method of the environment; what it raises becomes an `Error` that names the method."""
+    async def _messages_of(self, name: str, method: Callable[..., Any], *arguments: Any) -> Messages:
+        """The messages that a hook returns, in whatever shape it does."""
+
+        async def call() -> Messages:
+            return to_messages(await settle(method(*arguments)))
+
+        messages: Messages = await self._hook(name, call)
+        return messages
+
+    async def _hook(
+        self, name: str, method: Callable[..., Any], *arguments: Any, passing: tuple[type[Exception], ...] = ()
+    ) -> Any:
+        """Calls a method of the environment; what it raises becomes an `Error` that names it, but for `passing`."""
+        raised_as_is: tuple[type[Exception], ...] = (Error, *passing)
         try:
             return await settle(method(*arguments))
-        except Error:
+        except raised_as_is:
             raise
         except Exception as error:
             raise EnvironmentHookError(
-                f"{type(self).__name__}.{method.__name__} raised {type(error).__name__}: {error}"
+                f"{type(self).__name__}.{name} raised {type(error).__name__}: {error}"
             ) from error

@@ -20,7 +20,7 @@ from verifiers_tito.local.byte_level_bpe import (
     write_tokenizer,
 )
 from verifiers_tito.local.model_folder import Stamp, write_model_folder
-from verifiers_tito.local.random_weights import save_random_model
+from verifiers_tito.local.random_weights import TINY, save_random_model
 
 FOLDER_NAME = "qwen3-tiny"
 STAMP = Stamp(builder="qwen3-tiny", version=2)
@@ -30,7 +30,6 @@ PATTERN = (
     r"(?i:'s|'t|'re|'ve|'m|'ll|'d)|[^\r\n\p{L}\p{N}]?\p{L}+|\p{N}"
     r"| ?[^\s\p{L}\p{N}]+[\r\n]*|\s*[\r\n]+|\s+(?!\S)|\s+"
 )
-HEAD_SIZE = 32  # the smallest for which vLLM has an attention kernel on CPUs
 FIRST_CONTROL_ID = 151_643
 SPECIAL = (
     "<|endoftext|>", "<|im_start|>", "<|im_end|>", "<|object_ref_start|>", "<|object_ref_end|>",
@@ -60,15 +59,9 @@ def _write_weights(folder: Path) -> None:
     from transformers import Qwen3Config, Qwen3ForCausalLM  # noqa: PLC0415
 
     config = Qwen3Config(
+        **TINY,
         vocab_size=VOCABULARY_SIZE,
-        hidden_size=64,
-        intermediate_size=128,
-        num_hidden_layers=2,
-        num_attention_heads=4,
-        num_key_value_heads=2,
-        head_dim=HEAD_SIZE,
         max_position_embeddings=CONTEXT_LENGTH,
-        tie_word_embeddings=False,
         bos_token_id=END_OF_TEXT_ID,
         eos_token_id=END_OF_TURN_ID,
         pad_token_id=END_OF_TEXT_ID,

@@ -6,12 +6,22 @@ configuration describes.
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
 from verifiers_tito.local.progress_bars import without_progress_bars
 
 SEED = 20240917
+TINY: Mapping[str, Any] = {
+    "hidden_size": 64,
+    "intermediate_size": 128,
+    "num_hidden_layers": 2,
+    "num_attention_heads": 4,
+    "num_key_value_heads": 2,
+    "head_dim": 32,  # the smallest for which vLLM has an attention kernel on CPUs
+    "tie_word_embeddings": False,  # a server that reloads weights would keep a tied head
+}
 
 
 def save_random_model(folder: Path, *, model_class: Any, config: Any, end_ids: list[int]) -> None:

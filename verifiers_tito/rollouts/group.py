@@ -7,6 +7,7 @@ from collections.abc import Awaitable, Callable, Sequence
 from contextlib import AbstractAsyncContextManager, nullcontext
 from typing import Any, Protocol
 
+from verifiers_tito.errors import ConfigError
 from verifiers_tito.types import State
 
 
@@ -25,12 +26,10 @@ async def run_group(
 ) -> list[State]:
     """The states of one rollout per input, in the order of `inputs`, scored as one group.
 
-    `rollout` keeps its failures in its state; what it raises nevertheless (a refused key, say) concerns all of
-    them, so the others are cancelled and it is raised.
+    At most `max_concurrent` run at once; None and -1 are no limit. `rollout` keeps its failures in its state; what it
+    raises nevertheless (a refused key, say) concerns all of them, so the others are cancelled and it is raised.
     """
-    limit: AbstractAsyncContextManager[Any] = (
-        nullcontext() if max_concurrent is None else asyncio.Semaphore(max_concurrent)
-    )
+    limit = _limit(max_concurrent)
 
     async def limited(rollout_input: dict[str, Any]) -> State:
         async with limit:
@@ -44,3 +43,11 @@ async def run_group(
     states = [task.result() for task in tasks]
     await scorer.score_group(states)
     return states
+
+
+def _limit(max_concurrent: int | None) -> AbstractAsyncContextManager[Any]:
+    if max_concurrent is None or max_concurrent == -1:
+        return nullcontext()
+    if max_concurrent < 1:
+        raise ConfigError(f"max_concurrent must be positive, or -1 for no limit, got {max_concurrent}")
+    return asyncio.Semaphore(max_concurrent)

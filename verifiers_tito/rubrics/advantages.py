@@ -12,12 +12,15 @@ from verifiers_tito.types import State
 
 
 def assign_advantages(states: Sequence[State]) -> None:
-    """Sets `advantage` on every state of one group, and on its steps that have none of their own."""
+    """Sets `advantage` on every state of one group, and on its steps that have none of their own.
+
+    A step's advantage is its own when an environment set it; one that an earlier call set here follows the state.
+    """
     rewards = [state["reward"] for state in states if state.get("reward") is not None]
     mean = sum(rewards) / len(rewards) if rewards else 0.0
     for state in states:
-        reward = state.get("reward")
+        reward, earlier = state.get("reward"), state.get("advantage")
         state["advantage"] = None if reward is None else reward - mean
         for step in state["trajectory"]:
-            if step["advantage"] is None:
+            if step["advantage"] is None or step["advantage"] == earlier:
                 step["advantage"] = state["advantage"]

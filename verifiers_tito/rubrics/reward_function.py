@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import inspect
 import math
+import re
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any, get_origin
@@ -13,6 +14,7 @@ from verifiers_tito.errors import RewardError
 from verifiers_tito.types import State
 
 _GROUP_PARAMETERS = frozenset({"states", "prompts", "completions", "answers", "tasks", "infos"})
+_LIST = re.compile(r"(typing\.)?[Ll]ist(\[|$)")
 _INPUT_FIELDS_WITH_DEFAULTS: Mapping[str, Any] = {"answer": "", "task": "default", "info": {}}
 
 
@@ -31,7 +33,8 @@ class RewardFunction:
     def scores_groups(self) -> bool:
         signature = inspect.signature(self.function)
         returned = signature.return_annotation
-        returns_list = returned is list or get_origin(returned) is list or str(returned).startswith("list[")
+        written = returned if isinstance(returned, str) else ""  # annotations may be kept as they were written
+        returns_list = returned is list or get_origin(returned) is list or _LIST.match(written) is not None
         return returns_list or bool(_GROUP_PARAMETERS & signature.parameters.keys())
 
     async def score(self, state: State, objects: Mapping[str, Any]) -> float:

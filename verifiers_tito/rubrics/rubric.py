@@ -6,6 +6,7 @@ A rollout that already failed is not scored.
 
 from __future__ import annotations
 
+import asyncio
 import time
 from collections.abc import Callable, Iterable, Sequence
 from typing import Any
@@ -32,7 +33,7 @@ class Rubric:
                 f"a rubric needs one weight per function: {len(functions)} functions, {len(weights)} weights"
             )
         self.parser = parser
-        self.class_objects: dict[str, Any] = {} if parser is None else {"parser": parser}
+        self.class_objects: dict[str, Any] = {}
         self._functions: list[RewardFunction] = []
         for function, weight in zip(functions, weights, strict=True):
             self.add_reward_func(function, weight)
@@ -56,11 +57,15 @@ class Rubric:
         """Makes `obj` available to reward functions under `name`."""
         self.class_objects[name] = obj
 
-    async def score_rollout(self, state: State) -> None:
-        """Sets `reward` and `metrics` of one rollout. Group functions need `score_group`."""
+    def require_no_group_functions(self) -> None:
+        """Raises `ConfigError` where a rollout cannot be scored without its group."""
         needs_group = [function.name for function in self._functions if function.scores_groups]
         if needs_group:
-            raise ConfigError(f"{', '.join(needs_group)} scores a group: use score_group")
+            raise ConfigError(f"{', '.join(needs_group)} scores a group: use run_group or score_group")
+
+    async def score_rollout(self, state: State) -> None:
+        """Sets `reward` and `metrics` of one rollout. Group functions need `score_group`."""
+        self.require_no_group_functions()
         await self._score([state])
 
     async def score_group(self, states: Sequence[State]) -> None:
@@ -78,28 +83,36 @@ class Rubric:
         for state in states:
             if state.get("error") is None:
                 scores = state["metrics"]
-                state["reward"] = sum(function.weight * scores[function.name] for function in self._functions)
+                state["reward"] = sum((function.weight * scores[function.name] for function in self._functions), 0.0)
             if state.get("timing"):
                 state["timing"]["scoring_ms"] = elapsed_ms
                 state["timing"]["total_ms"] = state["timing"]["generation_ms"] + elapsed_ms
 
     async def _run(self, function: RewardFunction, states: Sequence[State]) -> None:
-        """One function over all states; what it raises ends the scoring of the states it was raised for."""
-        if function.scores_groups:
+        """One function over all states, at once; what it raises ends the scoring of those it was raised for."""
+        if not function.scores_groups:
+            async with asyncio.TaskGroup() as scoring:
+                for state in states:
+                    scoring.create_task(self._run_for_one(function, state))
+        elif states:
             try:
-                scores = await function.score_group(states, self.class_objects)
+                scores = await function.score_group(states, self._objects)
             except RewardError as error:
                 for state in states:
                     state["error"] = error
                 return
             for state, score in zip(states, scores, strict=True):
                 state["metrics"][function.name] = score
-            return
-        for state in states:
-            try:
-                state["metrics"][function.name] = await function.score(state, self.class_objects)
-            except RewardError as error:
-                state["error"] = error
+
+    async def _run_for_one(self, function: RewardFunction, state: State) -> None:
+        try:
+            state["metrics"][function.name] = await function.score(state, self._objects)
+        except RewardError as error:
+            state["error"] = error
+
+    @property
+    def _objects(self) -> dict[str, Any]:
+        return {"parser": self.parser, **self.class_objects}
 
     def _free_name(self, function: Callable[..., Any]) -> str:
         name = getattr(function, "__name__", type(function).__name__)

@@ -2,9 +2,9 @@
 
 The template is the authority and sampled text is never tokenized again. A short stand-in conversation is rendered
 whose assistant turn is a mark (a word that occurs nowhere else) followed by the real messages said since; the bridge
-is what stands after the mark, from the turn's close on. A close begins with a control token, so tokenizing never
-merges across it and the ids are those that the full text would have. The close itself (`<|im_end|>\\n`, `<|eot_id|>`)
-is found by rendering a conversation that ends with the mark.
+is what stands after the mark, from the turn's close on. Where a close begins with a control token, tokenizing never
+merges across it and the ids are those that the full text would have; a close that does not look like one is refused.
+The close itself (`<|im_end|>\\n`, `<|eot_id|>`) is found by rendering a conversation that ends with the mark.
 
     user "x" / assistant MARK                    ──►  ... MARK <|im_end|> \\n                         close
     user "x" / assistant MARK / real messages    ──►  ... MARK <|im_end|> \\n <|im_start|> user ...   bridge
@@ -29,6 +29,7 @@ from verifiers_tito.tokenization.chat_tokenizer import Rendered
 
 _MARK = "Qzbridgemark{nonce}zQ"
 _PLAIN_NAME = re.compile(r"[A-Za-z0-9_.\-]+")
+_CONTROL_TOKEN = re.compile(r"<\S+>|\[\S+\]")
 _PLAIN_ID = re.compile(r"[A-Za-z0-9_.:\-]+")
 
 NativeMessage = Mapping[str, Any]
@@ -73,9 +74,15 @@ def bridge_conversation(tail: Sequence[NativeMessage], *, after: NativeMessage, 
 
 def cut_close(rendered: Rendered, conversation: BridgeConversation) -> list[int]:
     """The ids after the mark of a `close_conversation`: the close of an assistant turn."""
-    close = rendered.token_ids[_end_of_mark(rendered, conversation) :]
+    end = _end_of_mark(rendered, conversation)
+    close = rendered.token_ids[end:]
     if not close:
         raise BridgeNotFoundError("the template writes nothing to close an assistant turn")
+    if not _CONTROL_TOKEN.fullmatch(rendered.token_texts[end]):
+        raise BridgeNotFoundError(
+            f"the template closes an assistant turn with {rendered.token_texts[end]!r}, which is no control token: "
+            "what a model samples may merge with it"
+        )
     return close
 
 

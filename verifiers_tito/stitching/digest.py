@@ -8,6 +8,7 @@ content `None` and `""` are one, tool-call arguments may differ in JSON white sp
 from __future__ import annotations
 
 import json
+import re
 from collections.abc import Iterable, Mapping
 from hashlib import blake2b
 from typing import Any
@@ -15,6 +16,9 @@ from typing import Any
 from verifiers_tito.types import Message, to_message
 
 _DIGEST_BYTES = 16
+_JSON_TOKEN = re.compile(r'"(?:[^"\\]|\\.)*"|[{}\[\]:,]|"|[^\s{}\[\]:,"]+')
+"""Strings, punctuation, and runs of anything else but white space: two texts with the same tokens differ in white
+space only, be they JSON or not."""
 _IGNORED_FIELDS = frozenset(
     {"finish_reason", "is_truncated", "tokens", "refusal", "annotations", "audio", "function_call"}
 )
@@ -49,19 +53,7 @@ def value_digest(value: Any) -> bytes:
 def _canonical(key: str, value: Any) -> Any:
     if key != "tool_calls":
         return value
-    return [[call.id, call.name, _canonical_json(call.arguments)] for call in value]
-
-
-def _canonical_json(text: str) -> Any:
-    """JSON text as nested lists that keep key order, duplicate keys and number spelling, but no white space."""
-    try:
-        return ["json", json.loads(text, object_pairs_hook=_pairs, parse_int=str, parse_float=str)]
-    except ValueError:
-        return ["text", text]
-
-
-def _pairs(pairs: list[tuple[str, Any]]) -> list[Any]:
-    return ["object", *pairs]
+    return [[call.id, call.name, _JSON_TOKEN.findall(call.arguments)] for call in value]
 
 
 def _plain(value: Any) -> Any:

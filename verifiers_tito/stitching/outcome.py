@@ -25,3 +25,6 @@ class Fallback:
 
     reason: FallbackReason
     detail: str = ""
+
+    def __str__(self) -> str:
+        return f"{self.reason} ({self.detail})" if self.detail else str(self.reason)

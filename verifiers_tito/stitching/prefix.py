@@ -52,4 +52,10 @@ class PrefixIndex:
     def _add(self, step: TrajectoryStep) -> None:
         self._steps.append(step)
         if step["tokens"] is not None:
-            self._by_digest[chain_digests([*step["prompt"], *step["completion"]])[-1]] = step
+            self._by_digest[chain_digests([*step["prompt"], *_answered(step)])[-1]] = step
+
+
+def _answered(step: TrajectoryStep) -> Sequence[Message]:
+    """The message that the step's ids stand for: the model's own, whatever an environment made of it since."""
+    message = getattr(step.get("response"), "message", None)
+    return step["completion"] if message is None else [message.plain()]

@@ -41,7 +41,7 @@ class ChatTokenizer(Protocol):
         template_fields: Mapping[str, Any],
         add_generation_prompt: bool,
     ) -> Rendered:
-        """`messages` and `tools` in OpenAI's shape; `template_fields` as `wire.requests.template_fields` gives them.
+        """`messages` and `tools` in OpenAI's shape; `template_fields` as `wire.requests.tokenize_fields` gives them.
 
         Raises `TemplateRefusedError` where the template does not accept the conversation.
         """

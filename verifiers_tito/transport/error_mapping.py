@@ -54,10 +54,10 @@ def map_provider_error(error: openai.OpenAIError, *, operation: str) -> Exceptio
             f"{operation}: no answer in time; raise ClientConfig(timeout=...) or look at the server's load"
         )
     if isinstance(error, openai.APIConnectionError):
-        cause = error.__cause__ or error
+        cause = type(error.__cause__ or error).__name__  # its words may quote a header, and so a key
         return ServerUnreachableError(
-            f"{operation}: the server at {error.request.url} cannot be reached or broke the connection "
-            f"({type(cause).__name__}: {cause}); is it running?"
+            f"{operation}: the server at {error.request.url} cannot be reached or broke the connection ({cause}); "
+            "is it running?"
         )
     if isinstance(error, openai.APIStatusError):
         return map_status(error.status_code, error.response.content, operation=operation)
@@ -72,8 +72,8 @@ def map_status(status: int, body: bytes, *, operation: str) -> Error:
     message = f"{operation}: the server answered {status}: {words}"
     if status == 400 and (detail.param == "input_tokens" or _OVERLONG.search(words)):
         return OverlongPromptError(message)
-    if status in (404, 405) and answer.error is None:
-        return RouteMissingError(f"{message} (does the base URL end in /v1?)")
+    if status == 501 or (status in (404, 405) and answer.error is None):
+        return RouteMissingError(message)
     if status == 429 or status >= 500:
         return ServerError(message)
     return RequestRefusedError(message)

@@ -28,7 +28,7 @@ def connect(config: ClientConfig) -> AsyncOpenAI:
     limits = type(openai.DEFAULT_CONNECTION_LIMITS)(
         max_connections=config.max_connections, max_keepalive_connections=config.max_connections
     )
-    return AsyncOpenAI(
+    client = AsyncOpenAI(
         base_url=config.base_url,
         api_key=config.resolve_api_key(),
         max_retries=config.max_retries,
@@ -36,6 +36,8 @@ def connect(config: ClientConfig) -> AsyncOpenAI:
         timeout=openai.Timeout(config.timeout, connect=config.connect_timeout),
         http_client=openai.DefaultAsyncHttpxClient(limits=limits),
     )
+    client.organization = client.project = None  # which the package takes from the environment
+    return client
 
 
 async def post(

@@ -4,8 +4,9 @@ from __future__ import annotations
 
 import os
 from typing import Any
+from urllib.parse import urlsplit
 
-from pydantic import BaseModel, ConfigDict, Field, ValidationError
+from pydantic import BaseModel, ConfigDict, Field, ValidationError, field_validator
 
 from verifiers_tito.errors import ConfigError
 
@@ -16,9 +17,10 @@ class ClientConfig(BaseModel):
     """Address, key and limits of an OpenAI-compatible server.
 
     `base_url` (or its older spelling `api_base_url`) ends in `/v1`. The key is `api_key`, or the value of the
-    environment variable that `api_key_var` names, or "EMPTY", which a vLLM without `--api-key` accepts. Nothing
-    else is read from the environment, so that no request or key goes to an address that is not written here.
-    Times are seconds. Unknown fields are refused by name; the key is in no `repr`, dump or error message.
+    environment variable that `api_key_var` names, or "EMPTY", which a vLLM without `--api-key` accepts. Of the
+    environment only the usual proxy and certificate variables are read besides, so that no request or key goes to an
+    address that is not written here. Times are seconds. Unknown fields are refused by name; key and headers are in no
+    `repr`, dump or error message.
     """
 
     model_config = ConfigDict(frozen=True, extra="forbid", hide_input_in_errors=True)
@@ -30,7 +32,7 @@ class ClientConfig(BaseModel):
     connect_timeout: float = Field(default=5.0, gt=0)
     max_connections: int = Field(default=28_000, gt=0)
     max_retries: int = Field(default=10, ge=0)
-    extra_headers: dict[str, str] = Field(default_factory=dict, repr=False)
+    extra_headers: dict[str, str] = Field(default_factory=dict, repr=False, exclude=True)
 
     def __init__(self, **fields: Any) -> None:
         for old, new in _OLD_SPELLING.items():
@@ -49,6 +51,30 @@ class ClientConfig(BaseModel):
             wrong = "; ".join(f"{item['loc'][0]}: {item['msg']}" for item in error.errors(include_input=False))
             raise ConfigError(f"ClientConfig refused: {wrong}") from None
 
+    @field_validator("base_url")
+    @classmethod
+    def _is_an_address(cls, url: str) -> str:
+        parts = urlsplit(url)
+        if parts.scheme not in ("http", "https") or not parts.hostname:
+            raise ValueError("must be an address such as http://localhost:8000/v1")
+        if parts.username or parts.password:
+            raise ValueError("must not hold a user or password; give api_key or extra_headers")
+        return url
+
+    @field_validator("api_key")
+    @classmethod
+    def _fits_a_header(cls, value: str | None) -> str | None:
+        if value is not None:
+            _check_header(value)
+        return value
+
+    @field_validator("extra_headers")
+    @classmethod
+    def _fit_headers(cls, headers: dict[str, str]) -> dict[str, str]:
+        for value in headers.values():
+            _check_header(value)
+        return headers
+
     @property
     def api_base_url(self) -> str:
         return self.base_url
@@ -57,4 +83,16 @@ class ClientConfig(BaseModel):
         """The key to send, found as the class says."""
         if self.api_key is not None:
             return self.api_key
-        return (os.environ.get(self.api_key_var) if self.api_key_var else None) or "EMPTY"
+        key = (os.environ.get(self.api_key_var) if self.api_key_var else None) or "EMPTY"
+        try:
+            _check_header(key)
+        except ValueError as error:
+            raise ConfigError(f"the environment variable {self.api_key_var} {error}") from None
+        return key
+
+
+def _check_header(value: str) -> None:
+    """No HTTP header may hold such characters; sent anyway, they would come back quoted in an error."""
+    bad = [position for position, character in enumerate(value) if not " " <= character <= "~"]
+    if bad:
+        raise ValueError(f"holds a line break or another character that no header may hold, at position {bad[0]}")

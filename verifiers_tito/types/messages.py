@@ -11,7 +11,7 @@ import json
 from collections.abc import Iterator, Mapping
 from typing import Any, Literal
 
-from pydantic import BaseModel, ConfigDict, model_validator
+from pydantic import BaseModel, ConfigDict, ValidationError, model_validator
 
 
 class DictLike(BaseModel):
@@ -20,19 +20,18 @@ class DictLike(BaseModel):
     model_config = ConfigDict(extra="allow")
 
     def __getitem__(self, key: str) -> Any:
-        try:
-            return getattr(self, key)
-        except AttributeError:
-            raise KeyError(key) from None
+        if key not in self:
+            raise KeyError(key)
+        return getattr(self, key)
 
     def __setitem__(self, key: str, value: Any) -> None:
         setattr(self, key, value)
 
     def __contains__(self, key: object) -> bool:
-        return key in self.keys()
+        return key in type(self).model_fields or key in (self.__pydantic_extra__ or {})
 
     def get(self, key: str, default: Any = None) -> Any:
-        return getattr(self, key, default)
+        return getattr(self, key) if key in self else default
 
     def keys(self) -> list[str]:
         return [*type(self).model_fields, *(self.__pydantic_extra__ or {})]
@@ -165,7 +164,11 @@ def to_message(value: Any) -> Message:
     role = value.get("role")
     if role not in _BY_ROLE:
         raise ValueError(f"unknown message role {role!r}; known roles: {', '.join(_BY_ROLE)}")
-    return _BY_ROLE[role].model_validate(value)
+    try:
+        return _BY_ROLE[role].model_validate(value)
+    except ValidationError as error:
+        wrong = "; ".join(f"{'.'.join(map(str, item['loc']))}: {item['msg']}" for item in error.errors())
+        raise ValueError(f"this {role} message is malformed: {wrong}") from error
 
 
 def to_messages(value: Any) -> Messages:

@@ -29,8 +29,8 @@ class FallbackReason(StrEnum):
     MULTIMODAL = "multimodal"
     NO_PREFIX = "no prefix"
     """No earlier turn's messages are a prefix of the prompt: the history was rewritten, or its ids are unknown."""
-    TEMPLATE_INPUT_CHANGED = "tools or template arguments changed"
-    """The messages continue an earlier turn, but that turn was rendered with other tools or template arguments."""
+    TEMPLATE_INPUT_CHANGED = "model, tools or template arguments changed"
+    """The messages continue an earlier turn, but that turn was for another model, or rendered with other tools."""
     NO_NEW_MESSAGES = "no new messages"
     """The prompt ends with the matched assistant turn: nothing was said since."""
     TAIL_NOT_LEGAL = "tail holds an assistant message"
@@ -39,8 +39,9 @@ class FallbackReason(StrEnum):
     TEMPLATE_UNPROVABLE = "template not provable"
     """The rendered text after an assistant's turn does not start the way the template closes a turn."""
     PROMPT_FLAGS = "request changes how the prompt ends"
-    """`echo`, `continue_final_message` or `add_generation_prompt` was set."""
+    """`echo`, `continue_final_message`, `add_generation_prompt` or the like was set."""
     ROUTE_MISSING = "server has no token route"
+    TOKENIZE_MISSING = "server has no /tokenize"
     MESSAGES_ONLY = "messages-only client"
 
 
@@ -50,8 +51,8 @@ class Served:
 
     `reused_ids` were sampled or sent in an earlier turn, `bridged_ids` were derived for what came after it; both
     are zero for messages in. `cached_ids` is what the server found in its prefix cache, where it says so.
-    `template_key` names the tools and template arguments the prompt was rendered with: turns can only be stitched
-    to each other when it is the same.
+    `template_key` names the model, tools and template arguments the prompt was rendered with: turns can only be
+    stitched to each other when it is the same.
     """
 
     route: Route

@@ -5,7 +5,7 @@ Keys that begin with an underscore belong to the library and are not part of a r
 
 from __future__ import annotations
 
-from typing import Any, ClassVar
+from typing import Any, ClassVar, Self
 
 
 class State(dict[str, Any]):
@@ -40,6 +40,18 @@ class State(dict[str, Any]):
             return self[key]
         except KeyError:
             return default
+
+    def update(self, *others: Any, **fields: Any) -> None:
+        for key, value in dict(*others, **fields).items():
+            self[key] = value
+
+    def setdefault(self, key: str, default: Any = None) -> Any:
+        if key not in self:
+            self[key] = default
+        return self[key]
+
+    def copy(self) -> Self:
+        return type(self)(self)
 
     def _is_forwarded(self, key: object) -> bool:
         return key in self.INPUT_FIELDS and key in (super().get("input") or {})

@@ -83,7 +83,8 @@ def _route(vllm: VLLM) -> Any:
         if isinstance(handler, _Unavailable):
             message = f"{CHAT_TOKENS} is not available: {handler.reason}"
             body = error_body(message, param=None, type_="NotImplementedError", code=501)
-            return vllm.json_response(content=body, status_code=501)
+            # OpenAI's package tries every 5xx again; there is nothing to wait for here.
+            return vllm.json_response(content=body, status_code=501, headers={"x-should-retry": "false"})
         answer = await handler.create_chat_completion(request, raw_request)
         return _http_answer(vllm, answer, raw_request)
 

@@ -5,20 +5,49 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from typing import Any
 
-TEMPLATE_FIELDS = ("chat_template", "chat_template_kwargs", "documents")
-"""Fields of a request that change how messages are rendered; `/tokenize` must get the same ones."""
+from verifiers_tito.errors import ConfigError
 
-RENDER_FLAGS = ("add_generation_prompt", "continue_final_message", "echo")
-"""Fields with which a chat request's prompt does not end in an ordinary generation prompt."""
+_OURS = ("model", "messages", "tools", "tokens", "stream", "stream_options")
+_RENDERED_WITH = (
+    "chat_template",
+    "chat_template_kwargs",
+    "documents",
+    "reasoning_effort",
+    "tool_choice",
+    "response_format",
+)
+_PROMPT_FLAGS = {
+    "add_generation_prompt": True,
+    "continue_final_message": False,
+    "echo": False,
+    "truncate_prompt_tokens": None,
+    "use_beam_search": False,
+}
 
 
 def flatten_sampling_args(sampling_args: Mapping[str, Any]) -> dict[str, Any]:
-    """Sampling arguments as top-level body fields: `extra_body` merged in, None dropped, `max_tokens` renamed."""
+    """Sampling arguments as body fields: `extra_body` merged in, None dropped, `max_tokens` renamed.
+
+    Raises `ConfigError` for what a turn cannot be asked for.
+    """
     flat = {**sampling_args, **(sampling_args.get("extra_body") or {})}
     flat.pop("extra_body", None)
+    flat.pop("extra_headers", None)
     if flat.get("max_tokens") is not None:
         flat["max_completion_tokens"] = flat.pop("max_tokens")
-    return {key: value for key, value in flat.items() if value is not None}
+    flat = {key: value for key, value in flat.items() if value is not None}
+    if foreign := [key for key in _OURS if key in flat]:
+        raise ConfigError(f"sampling arguments may not hold {', '.join(foreign)}: the client sets these itself")
+    if flat.get("n", 1) != 1:
+        raise ConfigError(f"n must be 1, got {flat['n']}: a turn takes one sample; ask for several rollouts instead")
+    if flat.get("max_completion_tokens", 1) < 1:
+        raise ConfigError(f"max_tokens must be at least 1, got {flat['max_completion_tokens']}")
+    return flat
+
+
+def extra_headers(sampling_args: Mapping[str, Any]) -> dict[str, str]:
+    """Headers that sampling arguments ask for, as the OpenAI package names them."""
+    return dict(sampling_args.get("extra_headers") or {})
 
 
 def with_token_ids(fields: Mapping[str, Any]) -> dict[str, Any]:
@@ -26,9 +55,31 @@ def with_token_ids(fields: Mapping[str, Any]) -> dict[str, Any]:
     return {**fields, "logprobs": True, "return_token_ids": True}
 
 
-def template_fields(fields: Mapping[str, Any]) -> dict[str, Any]:
-    """The part of a request's fields that the chat template sees."""
-    return {key: fields[key] for key in TEMPLATE_FIELDS if fields.get(key)}
+def changes_prompt_s_end(fields: Mapping[str, Any]) -> bool:
+    """Whether the prompt of such a request is anything but a whole conversation and a generation prompt."""
+    return any(fields.get(flag, default) != default for flag, default in _PROMPT_FLAGS.items())
+
+
+def rendering_fields(fields: Mapping[str, Any]) -> dict[str, Any]:
+    """The fields that can change how messages are rendered, as they were sent."""
+    return {key: fields[key] for key in _RENDERED_WITH if key in fields}
+
+
+def tokenize_fields(fields: Mapping[str, Any]) -> dict[str, Any]:
+    """The fields that make `/tokenize` render as the chat route does with `fields`.
+
+    The chat route hands `reasoning_effort` and `documents` to the template, `/tokenize` knows only
+    `chat_template_kwargs`; so they go there, in the order of precedence of vLLM's chat route.
+    """
+    kwargs = dict(fields.get("chat_template_kwargs") or {})
+    effort = fields.get("reasoning_effort")
+    if effort is not None:
+        kwargs.setdefault("enable_thinking", effort != "none")
+        kwargs["reasoning_effort"] = effort
+    if fields.get("documents"):
+        kwargs["documents"] = fields["documents"]
+    made = {"chat_template": fields.get("chat_template"), "chat_template_kwargs": kwargs}
+    return {key: value for key, value in made.items() if value}
 
 
 def chat_body(
@@ -37,15 +88,15 @@ def chat_body(
     messages: Sequence[Mapping[str, Any]],
     tools: Sequence[Mapping[str, Any]] | None,
     fields: Mapping[str, Any],
-    token_ids: list[int] | None = None,
 ) -> dict[str, Any]:
-    """Body of a chat completion; with `token_ids` that of our tokens-in route, whose messages are not rendered."""
+    """Body of a chat completion."""
     body: dict[str, Any] = {"model": model, "messages": messages, **fields}
-    if tools:
-        body["tools"] = tools
-    if token_ids is not None:
-        body["tokens"] = token_ids
-    return body
+    return {**body, "tools": tools} if tools else body
+
+
+def tokens_body(chat: Mapping[str, Any], token_ids: list[int]) -> dict[str, Any]:
+    """The body `chat` for our tokens-in route, where the prompt is `token_ids` and messages are not rendered."""
+    return {**chat, "messages": [], "tokens": token_ids}
 
 
 def tokenize_body(
@@ -59,6 +110,4 @@ def tokenize_body(
     if isinstance(messages, str):
         return {"model": model, "prompt": messages, **(fields or {})}
     body: dict[str, Any] = {"model": model, "messages": messages, **(fields or {})}
-    if tools:
-        body["tools"] = tools
-    return body
+    return {**body, "tools": tools} if tools else body

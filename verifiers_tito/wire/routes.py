@@ -1,5 +1,6 @@
-"""Route paths of the server, relative to its root."""
+"""Route paths of the server, relative to its root. OpenAI clients are rooted at `API_ROOT`."""
 
+API_ROOT = "/v1"
 CHAT = "/v1/chat/completions"
 CHAT_TOKENS = "/v1/chat/completions/tokens"
 TOKENIZE = "/tokenize"
