@@ -18,17 +18,18 @@ demo: $(STAMP)
 	@$(BIN)/tito demo
 
 test: check models
-	@$(PYTEST) -n auto --dist loadfile -m "not vllm"
+	@$(PYTEST) -n auto --dist loadfile -m "not vllm" --ignore tests/test_layers.py
 	@$(PYTEST) -m vllm
 
-fast: check $(MODELS)/tiny.stamp
-	@$(PYTEST) -n auto --dist loadfile -m "not vllm"
+fast: check models
+	@$(PYTEST) -n auto --dist loadfile -m "not vllm" --ignore tests/test_layers.py
 
 check: $(STAMP)
-	@echo "check: lint, format, types ..."
+	@echo "check: lint, format, types, layers ..."
 	@$(BIN)/ruff check --quiet
 	@$(BIN)/ruff format --check
 	@$(BIN)/mypy
+	@$(PYTEST) --durations=0 tests/test_layers.py
 
 # Every model of the tests. Building again what is there is a matter of a second.
 models: $(MODELS)/tiny.stamp

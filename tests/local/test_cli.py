@@ -81,7 +81,8 @@ def test_serve_notices_that_the_server_ended_by_itself(stand_in: MakeStandIn, mo
 
 def error_of(capsys: pytest.CaptureFixture[str], *arguments: str) -> str:
     assert cli.main(arguments) == 1
-    message = capsys.readouterr().err
+    lines = capsys.readouterr().err.splitlines(keepends=True)
+    message = "".join(line for line in lines if not line.startswith("building "))  # progress is no part of the error
     assert message.count("\n") == 1
     return message
 
