@@ -11,7 +11,7 @@ import asyncio
 import random
 import string
 from collections.abc import Awaitable, Callable, Hashable, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Any
 
 from verifiers_tito.stitching import (
@@ -46,16 +46,19 @@ _LONGEST_KEPT_BRIDGE = 1024
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class TemplateInput:
-    """What besides the messages decides how a prompt is rendered. `fields` are those of the request."""
+    """What besides the messages decides how a prompt is rendered. `fields` are those of the request.
+
+    `key` names all of it; it is equal for turns that may be stitched to each other.
+    """
 
     model: str
     tools: NativeMessages | None
     fields: Mapping[str, Any]
+    key: str = field(init=False)
 
-    @property
-    def key(self) -> str:
-        """Names all of it; equal for turns that may be stitched to each other."""
-        return value_digest([self.model, self.tools or [], rendering_fields(self.fields)]).hex()
+    def __post_init__(self) -> None:
+        digest = value_digest([self.model, self.tools or [], rendering_fields(self.fields)])
+        object.__setattr__(self, "key", digest.hex())
 
 
 class Stitcher:
