@@ -1,5 +1,5 @@
 # make demo   real rollouts on a local vLLM      make test   everything, real vLLM included
-# make fast   all that needs no vLLM             make check  lint, format, types
+# make fast   all that needs no vLLM             make check  lint, format, types, import order
 
 VENV := .venv
 BIN := $(VENV)/bin
@@ -10,30 +10,32 @@ PYTEST := $(BIN)/python -m pytest
 # Tests start dozens of Python processes: compiling the package anew in each would take most of their time.
 unexport PYTHONDONTWRITEBYTECODE
 
-.PHONY: demo test fast check models clean
+.PHONY: demo test fast check lint models clean
 .DEFAULT_GOAL := demo
 
-demo: $(STAMP)
-	@$(BIN)/tito model smollm2 --into $(MODELS) >/dev/null
+demo: $(MODELS)/smollm2.stamp
 	@$(BIN)/tito demo
 
-test: check models
-	@$(PYTEST) -n auto --dist loadfile -m "not vllm" --ignore tests/test_layers.py
+test: fast
 	@$(PYTEST) -m vllm
 
-fast: check models
-	@$(PYTEST) -n auto --dist loadfile -m "not vllm" --ignore tests/test_layers.py
+fast: lint models
+	@$(PYTEST) -n auto --dist loadfile -m "not vllm"
 
-check: $(STAMP)
-	@echo "check: lint, format, types, layers ..."
+check: lint
+	@$(PYTEST) tests/test_layers.py
+
+lint: $(STAMP)
+	@echo "check: lint, format, types ..."
 	@$(BIN)/ruff check --quiet
-	@$(BIN)/ruff format --check
+	@$(BIN)/ruff format --check --quiet
 	@$(BIN)/mypy
-	@$(PYTEST) --durations=0 tests/test_layers.py
 
-# Every model of the tests. Building again what is there is a matter of a second.
-models: $(MODELS)/tiny.stamp
+models: $(MODELS)/tiny.stamp $(MODELS)/smollm2.stamp
+
+$(MODELS)/smollm2.stamp: $(STAMP) verifiers_tito/local/smollm2.py
 	@$(BIN)/tito model smollm2 --into $(MODELS) >/dev/null
+	@touch $@
 
 $(MODELS)/tiny.stamp: $(STAMP) $(wildcard verifiers_tito/local/*_tiny.py)
 	@$(BIN)/tito model qwen3-tiny --into $(MODELS) >/dev/null

@@ -17,7 +17,7 @@ import sys
 from argparse import RawDescriptionHelpFormatter as RawText
 from collections import Counter
 from collections.abc import AsyncIterator, Sequence
-from contextlib import AsyncExitStack, asynccontextmanager
+from contextlib import asynccontextmanager
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -32,7 +32,6 @@ import verifiers_tito as vf
 from verifiers_tito.cli import ensure_model
 from verifiers_tito.local.server import LocalServer
 from verifiers_tito.local.server_options import LocalServerOptions
-from verifiers_tito.testing import Completion, FakeModel, FakeRequest, FakeVLLM
 
 console = Console()
 
@@ -61,7 +60,7 @@ class CountingClient(vf.OpenAIChatCompletionsTokenClient):
 
 async def play(options: argparse.Namespace, engine: Engine) -> list[list[vf.State]]:
     """Several games, each played by a group of rollouts; one list of states per game."""
-    env = vf.load_environment("number-guess", num_examples=options.games, max_turns=options.max_turns)
+    env = vf.load_environment("number-guess", num_examples=options.games, max_turns=options.max_turns, seed=1)
     sampling = {"temperature": options.temperature, "max_tokens": options.max_tokens}
     config = vf.ClientConfig(base_url=engine.base_url, api_key_var=options.api_key_env)
     columns = (TextColumn("turns"), BarColumn(), MofNCompleteColumn(), TimeElapsedColumn())
@@ -83,7 +82,7 @@ def show(groups: list[list[vf.State]], engine: Engine) -> None:
     table.add_column("secret", justify="right")
     table.add_column("guesses", no_wrap=True)
     table.add_column("routes", no_wrap=True)
-    for heading in ("prompt\nids", "sampled\nids", "reward", "advan-\ntage", "datums"):
+    for heading in ("last\nprompt", "sampled\nids", "reward", "advantage", "datums"):
         table.add_column(heading, justify="right")
     for group in groups:
         for state in group:
@@ -96,6 +95,9 @@ def show(groups: list[list[vf.State]], engine: Engine) -> None:
     for how, count in served.items():
         totals[f"{letter(how)} {how.label}"] += count
     console.print("routes: " + ", ".join(f"{name}: {count}" for name, count in sorted(totals.items())))
+    console.print("guesses: a dash is an answer without a number")
+    console.print("reward: 1.0 for a hit at once, at least 0.5 for a later one, else 0.3 at most")
+    console.print("advantage: reward minus the mean of the group (the same secret)")
     extending, later = sum(s.extending_turns for s in summaries), sum(s.later_turns for s in summaries)
     errors = {str(state["error"]) for group in groups for state in group if state["error"] is not None}
     for error in sorted(errors):
@@ -131,6 +133,9 @@ def save(groups: list[list[vf.State]], path: Path) -> None:
     """Writes the PPO datums of all rollouts that did not fail."""
     good = [state for group in groups for state in group if state["error"] is None]
     datums = [datum for state in good for datum in vf.build_datums(state["trajectory"]).datums]
+    if not datums:
+        console.print(f"no rollout to train on: {path} is left as it is", soft_wrap=True)
+        return
     count = vf.write_datums(datums, path)
     trained = sum(int(datum.loss_fn_inputs["mask"].sum()) for datum in datums)
     console.print(
@@ -144,14 +149,28 @@ async def start_engine(options: argparse.Namespace) -> AsyncIterator[Engine]:
     if options.base_url:
         yield await find_server(options)
     elif options.engine == "fake":
-        async with FakeVLLM(FakeModel(folder=ensure_model("smollm2"), name="fake"), script=scripted_guess) as fake:
-            yield Engine(base_url=fake.base_url, model="fake", title="a FAKE vLLM: scripted guesses, no model")
+        async with start_fake() as fake:
+            yield fake
     else:
         server = LocalServer(LocalServerOptions(model=ensure_model("smollm2"), dtype="float32", max_model_len=2048))
-        async with AsyncExitStack() as stack:
-            with console.status("starting a local vLLM with SmolLM2-135M-Instruct ..."):
-                await stack.enter_async_context(server)
+        console.print("starting a local vLLM with SmolLM2-135M-Instruct (half a minute or more) ...")
+        async with server:
             yield Engine(base_url=server.base_url, model=server.model, title=f"vLLM with {server.model}")
+
+
+@asynccontextmanager
+async def start_fake() -> AsyncIterator[Engine]:
+    """A fake that "samples" a random guess, the same for the same prompt."""
+    try:
+        from verifiers_tito.testing import Completion, FakeModel, FakeRequest, FakeVLLM  # noqa: PLC0415  an extra
+    except ModuleNotFoundError as error:
+        raise vf.ConfigError(f"the fake needs {error.name}; run: pip install 'verifiers-tito[testing]'") from error
+
+    def guess(request: FakeRequest) -> Completion:
+        return Completion(text=str(random.Random(sum(request.prompt_ids) + request.number).randint(1, 10)))
+
+    async with FakeVLLM(FakeModel(folder=ensure_model("smollm2"), name="fake"), script=guess) as fake:
+        yield Engine(base_url=fake.base_url, model="fake", title="a FAKE vLLM: scripted guesses, no model")
 
 
 async def find_server(options: argparse.Namespace) -> Engine:
@@ -165,11 +184,6 @@ async def find_server(options: argparse.Namespace) -> Engine:
             raise vf.ModelError(f"{options.base_url} serves no model")
         model = served[0].id
     return Engine(base_url=options.base_url, model=model, title=f"{model} at {options.base_url}")
-
-
-def scripted_guess(request: FakeRequest) -> Completion:
-    """A guess for the fake to "sample": random, the same for the same prompt."""
-    return Completion(text=str(random.Random(sum(request.prompt_ids) + request.number).randint(1, 10)))
 
 
 async def run(options: argparse.Namespace) -> int:
@@ -187,7 +201,7 @@ async def run(options: argparse.Namespace) -> int:
 def main(argv: Sequence[str] | None = None) -> int:
     """Runs the demo; returns the exit code: 0 if no rollout failed."""
     parser = argparse.ArgumentParser(prog="tito demo", description=__doc__, formatter_class=RawText)
-    parser.add_argument("--engine", choices=["vllm", "fake"], default="vllm", help="what to start (default: vllm)")
+    parser.add_argument("--engine", choices=["vllm", "fake"], help="what to start (default: vllm)")
     parser.add_argument("--base-url", metavar="URL", help="use a running server instead, such as http://host:8000/v1")
     parser.add_argument("--model", metavar="NAME", help="model at --base-url (default: the first it serves)")
     parser.add_argument("--api-key-env", metavar="NAME", help="environment variable with the key for --base-url")
@@ -196,8 +210,15 @@ def main(argv: Sequence[str] | None = None) -> int:
     parser.add_argument("--max-turns", type=int, default=5, help="guesses in a rollout (default: 5)")
     parser.add_argument("--max-tokens", type=int, default=16, help="sampled tokens in a turn (default: 16)")
     parser.add_argument("--temperature", type=float, default=1.0, help="sampling temperature (default: 1.0)")
-    parser.add_argument("--out", type=Path, default=Path("runs/demo/datums.jsonl"), help="file for the datums")
+    parser.add_argument("--out", type=Path, help="file for the datums (default: runs/demo/datums.jsonl)")
     options = parser.parse_args(argv)
+    if min(options.games, options.group_size, options.max_turns, options.max_tokens) < 1:
+        parser.error("--games, --group-size, --max-turns and --max-tokens must be at least 1")
+    if options.base_url and options.engine:
+        parser.error("--engine says what to start, --base-url that nothing is: give one of them")
+    if options.model and not options.base_url:
+        parser.error("--model names a model at --base-url")
+    options.out = options.out or Path("runs", options.engine or "demo", "datums.jsonl")
     try:
         return asyncio.run(run(options))
     except openai.AuthenticationError as error:

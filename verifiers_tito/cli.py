@@ -85,6 +85,7 @@ def _add_serve(subcommands: argparse._SubParsersAction[argparse.ArgumentParser])
     parser.add_argument("--host", default="127.0.0.1", help="address to listen on (default: loopback only)")
     parser.add_argument("--port", type=int, help="port to listen on (default: a free one)")
     parser.add_argument("--max-model-len", type=int, default=8192, help="context length (default: 8192)")
+    parser.add_argument("--dtype", default="auto", help="float32, bfloat16, ... (default: auto)")
     parser.add_argument("--served-model-name", metavar="NAME", help="name in requests (default: the folder's)")
     parser.add_argument("--tool-call-parser", metavar="NAME", help="vLLM's parser of tool calls, such as hermes")
     parser.add_argument("--reasoning-parser", metavar="NAME", help="vLLM's parser of reasoning, such as qwen3")
@@ -108,6 +109,7 @@ def run_serve(arguments: argparse.Namespace) -> int:
         host=arguments.host,
         port=arguments.port,
         max_model_len=arguments.max_model_len,
+        dtype=arguments.dtype,
         api_key=_api_key(arguments.api_key_env),
         tool_call_parser=arguments.tool_call_parser,
         reasoning_parser=arguments.reasoning_parser,
@@ -131,7 +133,7 @@ def _build(model: LocalModel, *, into: Path) -> Path:
     started = time.monotonic()
     if model.is_built(into):
         return model.folder(into)
-    print(f"building {model.name} (once; under a minute) ...", file=sys.stderr, flush=True)
+    print(f"building {model.name} (once; about a minute) ...", file=sys.stderr, flush=True)
     folder = build_model(model.name, models=into)
     print(f"built in {time.monotonic() - started:.0f} s at {folder}", file=sys.stderr)
     return folder

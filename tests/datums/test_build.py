@@ -91,11 +91,8 @@ def test_datums_survive_a_file(tmp_path: Path) -> None:
     datums = vf.build_datums([step([1, 2], [3, 4]), step([9], [8])]).datums
     path = tmp_path / "new" / "datums.jsonl"
     assert vf.write_datums(datums, str(path)) == 2
-    for before, after in zip(datums, vf.read_datums(path), strict=True):
-        assert before.model_input == after.model_input
-        for name, values in before.loss_fn_inputs.items():
-            np.testing.assert_array_equal(values, after.loss_fn_inputs[name])
-            assert values.dtype == after.loss_fn_inputs[name].dtype
+    assert vf.read_datums(path) == datums
+    assert vf.read_datums(path) != list(reversed(datums))
 
 
 def test_what_json_cannot_hold_is_refused_before_the_file_is_touched(tmp_path: Path) -> None:

@@ -12,6 +12,14 @@ def test_unknown_keywords_become_attributes() -> None:
     assert vf.SingleTurnEnv(dataset=[], difficulty="hard").difficulty == "hard"
 
 
+def test_a_keyword_that_looks_like_a_typo_is_pointed_out(caplog: pytest.LogCaptureFixture) -> None:
+    env = vf.MultiTurnEnv(dataset=[], max_turn=3, difficulty=1)
+    assert env.max_turn == 3
+    assert [record.getMessage() for record in caplog.records] == [
+        "MultiTurnEnv keeps max_turn as an attribute; did you mean max_turns?"
+    ]
+
+
 def test_datasets_come_as_lists_builders_or_anything_that_yields_rows() -> None:
     rows = [{"question": "a"}, {"question": "b"}]
     for dataset in (rows, lambda: rows, (row for row in rows), vf.Environment.make_dataset(rows)):

@@ -316,6 +316,25 @@ async def test_a_group_stops_when_the_key_is_refused(qwen3_fake: FakeMaker) -> N
             await env.run_group([env.dataset[0]] * 4, client, FAKE_MODEL)
 
 
+async def test_a_group_of_several_examples_is_refused() -> None:
+    env = make(dataset=[{"question": "a"}, {"question": "b"}])
+    async with vf.OpenAIChatCompletionsTokenClient(vf.ClientConfig()) as client:
+        with pytest.raises(vf.ConfigError, match=r"a group is one example, got rows of examples \[0, 1\]"):
+            await env.run_group(env.get_dataset() * 2, client, FAKE_MODEL)
+        with pytest.raises(vf.ConfigError, match=r"takes a list of rows, one per rollout: \[row\] \* 8"):
+            await env.run_group(env.dataset[0], client, FAKE_MODEL)  # type: ignore[arg-type]
+
+
+async def test_an_environment_that_forgets_to_answer_is_told_so(qwen3_fake: FakeMaker) -> None:
+    class Env(vf.MultiTurnEnv):
+        async def env_response(self, messages: vf.Messages, state: vf.State, **kwargs: Any) -> Any:
+            state["seen"] = True
+
+    async with qwen3_fake(always("x")) as fake:
+        state = await roll(make(Env), fake)
+    assert "Env.env_response raised TypeError: it returned None; return messages" in str(state["error"])
+
+
 async def test_a_rubric_that_needs_a_group_is_refused_before_the_model_is_asked(qwen3_fake: FakeMaker) -> None:
     env = make(rubric=vf.Rubric(lambda states: [1.0]))
     async with (

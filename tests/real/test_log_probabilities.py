@@ -33,9 +33,9 @@ async def test_log_probabilities_recomputed_with_transformers_agree(
     env = vf.load_environment("number-guess", num_examples=2, max_turns=4)
     config = vf.ClientConfig(base_url=server.base_url, api_key=API_KEY)
     async with vf.OpenAIChatCompletionsTokenClient(config) as client:
-        states = await env.run_group(
-            [*[env.dataset[0]] * 3, *[env.dataset[1]] * 3], client, server.model, {"temperature": 1.0, "max_tokens": 40}
-        )
+        sampling = {"temperature": 1.0, "max_tokens": 40}
+        groups = [await env.run_group([row] * 3, client, server.model, sampling) for row in env.dataset]
+    states = [state for group in groups for state in group]
     assert [state["error"] for state in states] == [None] * 6
     datums = [datum for state in states for datum in vf.build_datums(state["trajectory"], advantage=1.0).datums]
     import torch  # noqa: PLC0415

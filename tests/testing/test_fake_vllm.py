@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import re
 import signal
+import textwrap
 from collections.abc import AsyncIterator
 from pathlib import Path
 from typing import Any
@@ -10,6 +12,7 @@ from typing import Any
 import httpx
 import pytest
 
+import verifiers_tito as vf
 from verifiers_tito.errors import ConfigError, LocalServerError
 from verifiers_tito.testing import (
     Completion,
@@ -218,3 +221,18 @@ async def test_what_the_fake_cannot_do_is_refused(scripted: _Scripted) -> None:
 def test_contradictory_settings_are_refused(wrong: Any) -> None:
     with pytest.raises(ConfigError):
         wrong()
+
+
+async def test_the_readme_s_example_of_a_fake_runs(qwen3_tiny: Path) -> None:
+    readme = Path(__file__).parent.parent.parent / "README.md"
+    _, program = re.findall(r"```python\n(.*?)```", readme.read_text(), flags=re.DOTALL)
+    body = textwrap.indent(program, "    ")
+    names: dict[str, Any] = {
+        "vf": vf,
+        "folder": qwen3_tiny,
+        "env": vf.SingleTurnEnv(dataset=[{"question": "?"}], rubric=vf.Rubric(lambda completion: 3.0)),
+    }
+    exec(f"async def example():\n{body}\n    return state", names)
+    state = await names["example"]()
+    assert state["completion"] == [vf.AssistantMessage(content="7")]
+    assert state["reward"] == 3.0

@@ -105,5 +105,8 @@ class _Segment:
 def _advantage(index: int, step: TrajectoryStep, advantage: float | None) -> float:
     chosen = step["advantage"] if advantage is None else advantage
     if chosen is None:
-        raise DatumError(f"step {index} has no advantage: score its group first, or pass advantage=...")
+        raise DatumError(
+            f"step {index} has no advantage: score its group first, or pass advantage=...; "
+            'a rollout that failed (state["error"]) has none and is to be left out'
+        )
     return chosen

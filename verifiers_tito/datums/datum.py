@@ -13,7 +13,7 @@ from verifiers_tito.errors import DatumError
 from verifiers_tito.types import ModelInput
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(frozen=True, slots=True, eq=False)
 class Datum:
     """`model_input` are N ids; every array of `loss_fn_inputs` has N entries, one per target.
 
@@ -33,3 +33,16 @@ class Datum:
                     f"loss_fn_inputs[{name!r}] has shape {np.shape(values)}, "
                     f"the model input has {expected} ids: it must be ({expected},)"
                 )
+
+    def __eq__(self, other: object) -> bool:
+        """Equal ids, equal fields, equal to the bit."""
+        if not isinstance(other, Datum):
+            return NotImplemented
+        mine, theirs = self.loss_fn_inputs, other.loss_fn_inputs
+        return (
+            self.model_input == other.model_input
+            and mine.keys() == theirs.keys()
+            and all(mine[key].dtype == theirs[key].dtype and np.array_equal(mine[key], theirs[key]) for key in mine)
+        )
+
+    __hash__ = None  # type: ignore[assignment]

@@ -5,10 +5,13 @@ How turns are taken is a subclass's business (`MultiTurnEnv`); how many rollouts
 
 from __future__ import annotations
 
+import inspect
+import logging
 import time
 import uuid
 from collections.abc import Iterable, Mapping, Sequence
 from copy import copy
+from difflib import get_close_matches
 from functools import cached_property
 from typing import Any
 
@@ -20,6 +23,8 @@ from verifiers_tito.errors import ConfigError
 from verifiers_tito.rollouts import run_group
 from verifiers_tito.rubrics import Rubric
 from verifiers_tito.types import Messages, Response, SamplingArgs, State, Tool
+
+_LOGGER = logging.getLogger(__name__)
 
 
 class Environment:
@@ -58,6 +63,8 @@ class Environment:
         self.env_id, self.env_args = env_id or "", dict(env_args or {})
         self.max_seq_len = max_seq_len
         for name, value in attributes.items():
+            if meant := get_close_matches(name, _parameters(type(self)), n=1, cutoff=0.8):
+                _LOGGER.warning("%s keeps %s as an attribute; did you mean %s?", type(self).__name__, name, meant[0])
             setattr(self, name, value)
 
     @staticmethod
@@ -172,6 +179,14 @@ class Environment:
         max_concurrent: int | None = None,
     ) -> list[State]:
         """Rollouts of one example (`[row] * 8`) at once, scored as a group, with group-centred advantages."""
+        if isinstance(group_inputs, Mapping):
+            raise ConfigError("run_group takes a list of rows, one per rollout: [row] * 8")
+        examples = {row.get("example_id", 0) for row in group_inputs}
+        if len(examples) > 1:
+            raise ConfigError(
+                f"a group is one example, got rows of examples {sorted(examples, key=str)}: "
+                "their rewards cannot be compared; run one group for each"
+            )
 
         async def rollout(row: dict[str, Any]) -> State:
             return await self.rollout(row, client, model, sampling_args)
@@ -183,3 +198,9 @@ class Environment:
         """Runs the methods marked `@teardown`."""
         for _, method in marked_methods(self, "teardown"):
             await settle(method())
+
+
+def _parameters(environment_class: type) -> list[str]:
+    """The keywords that the constructors of a class and its bases know."""
+    known = (inspect.signature(base).parameters for base in environment_class.__mro__ if base is not object)
+    return [name for parameters in known for name in parameters]

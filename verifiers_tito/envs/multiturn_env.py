@@ -211,7 +211,13 @@ class MultiTurnEnv(Environment):
             state["error"] = state["error"] or error
 
     async def _environment_says(self, history: Messages, state: State) -> Messages:
-        return await self._messages_of("env_response", self.env_response, history, state)
+        async def respond() -> Any:
+            said = await settle(self.env_response(history, state))
+            if said is None and state["final_env_response"] is None:
+                raise TypeError("it returned None; return messages or a string, or set final_env_response to end")
+            return said
+
+        return await self._messages_of("env_response", respond)
 
     async def _messages_of(self, name: str, method: Callable[..., Any], *arguments: Any) -> Messages:
         """The messages that a hook returns, in whatever shape it does."""

@@ -115,6 +115,8 @@ class LocalServer:
 
     def failure(self, what: str) -> LocalServerError:
         """The error for a server that failed: what happened, where to look, and the end of its log."""
+        if self.options.model_folder is None:
+            what += f" (there is no folder {self.options.model} here, so vLLM looked it up as a model's name)"
         tail = self.log_tail() or "(the log is empty)"
         return LocalServerError(f"{what}; the cause is in the log {self.log_path}, which ends:\n{tail}")
 

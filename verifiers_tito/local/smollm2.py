@@ -44,7 +44,8 @@ def _write_weights(folder: Path, source: Path) -> None:
     import torch  # noqa: PLC0415
     from transformers import GenerationConfig, LlamaForCausalLM  # noqa: PLC0415
 
-    loaded = LlamaForCausalLM.from_pretrained(source.parent, gguf_file=source.name, dtype=torch.float32)
+    with without_progress_bars():
+        loaded = LlamaForCausalLM.from_pretrained(source.parent, gguf_file=source.name, dtype=torch.float32)
     weights = {name: tensor.detach().clone() for name, tensor in loaded.state_dict().items()}
     config = loaded.config
     config.tie_word_embeddings = False

@@ -57,7 +57,8 @@ class RewardFunction:
         try:
             return await call_by_name(self.function, available)
         except Exception as error:
-            raise RewardError(f"reward function {self.name}: {type(error).__name__}: {error}") from error
+            kind = "reward function" if self.weight else "metric"
+            raise RewardError(f"{kind} {self.name}: {type(error).__name__}: {error}") from error
 
     def _number(self, score: Any) -> float:
         try:

@@ -1,7 +1,7 @@
 """A rubric: weighted reward functions, run over finished rollouts.
 
-A reward function that raises does not make the rollout worth 0.0: it has no reward, and `state["error"]` says why.
-A rollout that already failed is not scored.
+A reward function or metric that raises does not make the rollout worth 0.0: it has no reward, `state["error"]` says
+why, and the functions after it are not asked. A rollout that already failed is not scored.
 """
 
 from __future__ import annotations

@@ -102,7 +102,9 @@ class FakeApp:
             self._record(request, body)
             return answer(request, body)
         except RefusalError as refusal:
-            return JSONResponse(refusal.body(), status_code=refusal.status)
+            # A script that fails once fails again: OpenAI's package would try a 500 for a minute.
+            headers = {"x-should-retry": "false"} if refusal.status == 500 else None
+            return JSONResponse(refusal.body(), status_code=refusal.status, headers=headers)
 
     def _record(self, request: Request, body: Any) -> None:
         headers = {name: value for name, value in request.headers.items() if name != "authorization"}
