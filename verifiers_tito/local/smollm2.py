@@ -7,6 +7,8 @@ a CPU server that is given new weights keeps its old output layer when the two a
 
 from __future__ import annotations
 
+from contextlib import redirect_stderr
+from io import StringIO
 from pathlib import Path
 from typing import Any
 
@@ -44,7 +46,7 @@ def _write_weights(folder: Path, source: Path) -> None:
     import torch  # noqa: PLC0415
     from transformers import GenerationConfig, LlamaForCausalLM  # noqa: PLC0415
 
-    with without_progress_bars():
+    with redirect_stderr(StringIO()):  # the GGUF reader's bar heeds no setting, and fills logs with one endless line
         loaded = LlamaForCausalLM.from_pretrained(source.parent, gguf_file=source.name, dtype=torch.float32)
     weights = {name: tensor.detach().clone() for name, tensor in loaded.state_dict().items()}
     config = loaded.config
