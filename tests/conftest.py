@@ -6,6 +6,7 @@ The real servers boot together, once, and only if a test asks for one.
 from __future__ import annotations
 
 import asyncio
+import gc
 from collections.abc import AsyncIterator, Callable, Iterator
 from contextlib import AbstractAsyncContextManager, AsyncExitStack, asynccontextmanager
 from pathlib import Path
@@ -19,6 +20,10 @@ from verifiers_tito.local.models import build_model
 from verifiers_tito.local.server import LocalServer
 from verifiers_tito.local.server_options import LocalServerOptions
 from verifiers_tito.testing import FakeModel, FakeTokenizer, FakeVLLM, Script, load_tokenizer
+
+gc.set_threshold(200_000, 50, 100)
+"""Seldom: every full collection walks the vocabularies, 150,000 tokens each. pytest collects once more at the end, so
+that what was left open is still found."""
 
 MODELS = Path(__file__).parent.parent / ".models"
 API_KEY = "test-key"
