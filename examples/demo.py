@@ -90,11 +90,9 @@ def show(groups: list[list[vf.State]], engine: Engine) -> None:
         table.add_section()
     console.print(table)
     summaries = [vf.summarize(state) for group in groups for state in group]
-    served = Counter(step["response"].served for group in groups for state in group for step in state["trajectory"])
-    totals = Counter()
-    for how, count in served.items():
-        totals[f"{letter(how)} {how.label}"] += count
-    console.print("routes: " + ", ".join(f"{name}: {count}" for name, count in sorted(totals.items())))
+    served = (step["response"].served for group in groups for state in group for step in state["trajectory"])
+    routes = Counter(f"{letter(how)} {how.label}" for how in served)
+    console.print("routes: " + ", ".join(f"{name}: {count}" for name, count in sorted(routes.items())))
     console.print("guesses: a dash is an answer without a number")
     console.print("reward: 1.0 for a hit at once, at least 0.5 for a later one, else 0.3 at most")
     console.print("advantage: reward minus the mean of the group (the same secret)")

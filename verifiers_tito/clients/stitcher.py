@@ -81,7 +81,7 @@ class Stitcher:
             return close
         state[_SUFFIX_KEY] = list(close)
         tail, after = prompt[match.message_count :], prompt[match.message_count - 1]
-        bridge = await self._bridge(tail, after, template, list(close))
+        bridge = await self._bridge(tail, after, template, close)
         if isinstance(bridge, Fallback):
             return bridge
         previous = _ids_of(match.step)
@@ -157,10 +157,10 @@ def _match(state: State, prompt: NativeMessages, template: TemplateInput) -> Pre
         return Fallback(FallbackReason.FIRST_TURN)
     if changes_prompt_s_end(template.fields):
         return Fallback(FallbackReason.PROMPT_FLAGS)
-    if any(map(has_media, prompt)) or any(any(map(has_media, step["prompt"])) for step in trajectory):
-        return Fallback(FallbackReason.MULTIMODAL)
     index: PrefixIndex = state.setdefault(_INDEX_KEY, PrefixIndex())
     index.sync(trajectory)
+    if index.has_media or any(map(has_media, prompt)):
+        return Fallback(FallbackReason.MULTIMODAL)
     match = index.match(prompt)
     if match is None:
         return Fallback(FallbackReason.NO_PREFIX)

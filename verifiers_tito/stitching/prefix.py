@@ -2,8 +2,7 @@
 
 A trajectory need not be one growing conversation: agents interleave, histories are rewritten, branches return.
 So the turn to continue is the one whose messages (prompt and completion) are the longest prefix of the new prompt,
-the latest of them where two are equally long. Each message is digested once when its step is added; a look-up costs
-one digest chain over the prompt.
+the latest of them where two are equally long. Adding a step and looking a prompt up cost one digest chain each.
 """
 
 from __future__ import annotations
@@ -13,7 +12,7 @@ from dataclasses import dataclass
 from typing import Any
 
 from verifiers_tito.stitching.digest import chain_digests
-from verifiers_tito.types import Message, TrajectoryStep
+from verifiers_tito.types import Message, TrajectoryStep, has_media
 
 
 @dataclass(frozen=True, slots=True)
@@ -25,18 +24,23 @@ class PrefixMatch:
 
 
 class PrefixIndex:
-    """The steps of one trajectory by the digest of their messages. Steps without ids cannot be continued."""
+    """The steps of one trajectory by the digest of their messages. Steps without ids cannot be continued.
+
+    `has_media` says whether any prompt held more than text; from such a step on nothing is digested, because a
+    trajectory with media is never stitched.
+    """
 
     def __init__(self) -> None:
         self._steps: list[TrajectoryStep] = []
         self._by_digest: dict[bytes, TrajectoryStep] = {}
+        self.has_media = False
 
     def sync(self, trajectory: Sequence[TrajectoryStep]) -> None:
         """Takes in new steps; where the trajectory was cut or edited, starts over."""
         known = len(self._steps)
         same = known <= len(trajectory) and all(a is b for a, b in zip(self._steps, trajectory, strict=False))
         if not same:
-            self._steps, self._by_digest, known = [], {}, 0
+            self._steps, self._by_digest, self.has_media, known = [], {}, False, 0
         for step in trajectory[known:]:
             self._add(step)
 
@@ -51,7 +55,8 @@ class PrefixIndex:
 
     def _add(self, step: TrajectoryStep) -> None:
         self._steps.append(step)
-        if step["tokens"] is not None:
+        self.has_media = self.has_media or any(map(has_media, step["prompt"]))
+        if step["tokens"] is not None and not self.has_media:
             self._by_digest[chain_digests([*step["prompt"], *_answered(step)])[-1]] = step
 
 

@@ -109,5 +109,4 @@ def tokenize_body(
     """Body of `/tokenize` for a plain text or a conversation."""
     if isinstance(messages, str):
         return {"model": model, "prompt": messages, **(fields or {})}
-    body: dict[str, Any] = {"model": model, "messages": messages, **(fields or {})}
-    return {**body, "tools": tools} if tools else body
+    return chat_body(model=model, messages=messages, tools=tools, fields=fields or {})
