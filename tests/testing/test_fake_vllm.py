@@ -97,8 +97,17 @@ async def test_it_leaves_signal_handlers_alone(qwen3_tiny: Path, tokenizer: Fake
 async def test_without_the_token_route_it_looks_like_a_stock_vllm(qwen3_tiny: Path, tokenizer: FakeTokenizer) -> None:
     fake = FakeVLLM(FakeModel(folder=qwen3_tiny), script=replies(["a"]), tokenizer=tokenizer, token_route=False)
     async with fake, httpx.AsyncClient(base_url=fake.root_url) as client:
-        response = await client.post("/v1/chat/completions/tokens", json={"tokens": [1]})
-        assert (response.status_code, response.json()) == (404, {"detail": "Not Found"})
+        for response in (
+            await client.post("/v1/chat/completions/tokens", json={"tokens": [1]}),
+            await client.get("/v1/chat/completions/tokens"),
+        ):
+            assert (response.status_code, response.json()) == (404, {"detail": "Not Found"})
+
+
+async def test_it_describes_itself_as_it_was_set_up(scripted: _Scripted) -> None:
+    told = (await scripted.client.get("/v1/chat/completions/tokens")).json()
+    assert (told["model"], told["max_model_len"]) == ("fake", 512)
+    assert (told["tool_call_parser"], told["reasoning_parser"]) == (None, None)
 
 
 async def test_a_folder_without_a_tokenizer_is_refused(tmp_path: Path) -> None:

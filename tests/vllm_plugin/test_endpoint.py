@@ -12,6 +12,7 @@ from dataclasses import dataclass, field
 from types import SimpleNamespace
 from typing import Any
 
+import msgspec
 import pytest
 from pydantic import BaseModel
 from starlette.requests import Request
@@ -19,6 +20,7 @@ from starlette.responses import JSONResponse, StreamingResponse
 
 from verifiers_tito.vllm_plugin.compat import VLLM
 from verifiers_tito.vllm_plugin.endpoint import ChatTokensPlugin
+from verifiers_tito.wire.answers import TokenRouteCapabilities
 from verifiers_tito.wire.routes import CHAT_TOKENS
 
 
@@ -28,6 +30,7 @@ class ChatRequest(BaseModel):
 
 class ChatResponse(BaseModel):
     text: str
+    prompt_token_ids: list[int] | None = None
 
 
 class ErrorInfo(BaseModel):
@@ -66,17 +69,26 @@ def make_plugin() -> ChatTokensPlugin:
 
 @dataclass
 class App:
-    """Holds the one route that a plugin adds, and calls it."""
+    """Holds the routes that a plugin adds, by method, and calls them."""
 
     state: Any = field(default_factory=lambda: SimpleNamespace(args=SimpleNamespace(sse_keep_alive_interval=5)))
     routes: dict[str, Any] = field(default_factory=dict)
 
     def add_api_route(self, path: str, endpoint: Any, **options: Any) -> None:
-        self.routes[path] = SimpleNamespace(endpoint=endpoint, **options)
+        assert path == CHAT_TOKENS
+        (method,) = options["methods"]
+        self.routes[method] = SimpleNamespace(endpoint=endpoint, **options)
+
+    @property
+    def body_class(self) -> Any:
+        return inspect.signature(self.routes["POST"].endpoint).parameters["request"].annotation
 
     async def post(self, **headers: str) -> Any:
         raw_request = SimpleNamespace(app=self, headers=headers)
-        return await self.routes[CHAT_TOKENS].endpoint(request=ChatRequest(messages=[]), raw_request=raw_request)
+        return await self.routes["POST"].endpoint(request=self.body_class(tokens=[1]), raw_request=raw_request)
+
+    async def get(self) -> Any:
+        return await self.routes["GET"].endpoint(raw_request=SimpleNamespace(app=self, headers={}))
 
 
 @dataclass
@@ -111,19 +123,17 @@ def test_the_route_is_a_guarded_post_whose_body_is_a_chat_completion_with_tokens
     app = App()
     make_plugin().attach_router(app)
 
-    route = app.routes[CHAT_TOKENS]
-    assert route.methods == ["POST"]
-    assert len(route.dependencies) == 1
-    body = inspect.signature(route.endpoint).parameters["request"].annotation
-    assert issubclass(body, ChatRequest)
-    assert body(tokens=[1, 2]).tokens == [1, 2]
+    assert len(app.routes["POST"].dependencies) == 1
+    assert issubclass(app.body_class, ChatRequest)
+    assert app.body_class(tokens=[1, 2]).tokens == [1, 2]
 
 
-async def test_before_the_engine_is_up_the_route_says_so() -> None:
+@pytest.mark.parametrize("method", ["post", "get"])
+async def test_before_the_engine_is_up_the_route_says_so(method: str) -> None:
     app = App()
     make_plugin().attach_router(app)
 
-    answer = await app.post()
+    answer = await getattr(app, method)()
 
     assert answer.status_code == 501
     assert "still starting" in json.loads(answer.body)["error"]["message"]
@@ -137,12 +147,13 @@ async def test_before_the_engine_is_up_the_route_says_so() -> None:
         (object(), "an engine", "object of vLLM 0.32.0 has no render_chat_request"),
     ],
 )
+@pytest.mark.parametrize("method", ["post", "get"])
 async def test_a_server_that_cannot_serve_the_route_starts_and_says_why(
-    chat: Any, engine_client: Any, reason: str
+    method: str, chat: Any, engine_client: Any, reason: str
 ) -> None:
     app = await started_app(chat, engine_client=engine_client)
 
-    answer = await app.post()
+    answer = await getattr(app, method)()
 
     error = json.loads(answer.body)["error"]
     assert (answer.status_code, error["code"], error["type"]) == (501, 501, "NotImplementedError")
@@ -172,8 +183,18 @@ async def test_a_completion_is_answered_with_the_load_header_that_was_asked_for(
 
     answer = await app.post(**{"endpoint-load-metrics-format": "json"})
 
-    assert json.loads(answer.body) == {"text": "hi"}
+    assert json.loads(answer.body) == {"text": "hi", "prompt_token_ids": None}
     assert answer.headers["endpoint-load-metrics"] == "json"
+
+
+async def test_a_get_tells_what_was_found_about_the_server() -> None:
+    app = await started_app(Chat(answer=None))
+
+    answer = await app.get()
+
+    told = msgspec.json.decode(answer.body, type=TokenRouteCapabilities)
+    assert (answer.status_code, told.vllm_version, told.prompt_echo) == (200, "0.32.0", ("ids", "digest"))
+    assert told.logprobs_mode is None  # of which these stand-ins know nothing
 
 
 async def test_a_stream_is_passed_on_event_by_event_with_the_servers_keep_alive() -> None:

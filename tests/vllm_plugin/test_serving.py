@@ -15,11 +15,13 @@ import pytest
 from pydantic import BaseModel
 
 from verifiers_tito.vllm_plugin.serving import (
+    completion_body,
     refused_field,
     tokens_handler,
     tokens_request_class,
     vocabulary_size,
 )
+from verifiers_tito.wire.prompt_digest import PromptDigest
 
 CONTEXT_TOKENS = 64
 
@@ -33,6 +35,7 @@ class ChatRequest(BaseModel, extra="allow"):
     continue_final_message: bool = False
     cache_salt: str | None = None
     echo: bool = False
+    stream: bool = False
     use_beam_search: bool = False
     truncate_prompt_tokens: int | None = None
     kv_transfer_params: dict[str, Any] | None = None
@@ -43,6 +46,11 @@ TokensRequest = tokens_request_class(ChatRequest)
 
 class ErrorResponse(BaseModel):
     error: dict[str, Any]
+
+
+class ChatResponse(BaseModel):
+    text: str = "hi"
+    prompt_token_ids: list[int] | None = None
 
 
 @dataclass
@@ -187,6 +195,56 @@ def test_the_same_fields_at_their_defaults_are_taken() -> None:
     body = {"echo": False, "truncate_prompt_tokens": None, "use_beam_search": False, "kv_transfer_params": {}}
 
     assert refused_field(TokensRequest(tokens=[1], **body)) is None
+
+
+async def body_after(body: dict[str, Any], *, chat: Chat | None = None, copied: bool = False) -> dict[str, Any]:
+    """The completion that follows such a request, from a vLLM that echoes [1, 2, 3]."""
+    request = TokensRequest(**body)
+    seen = request.model_copy() if copied else request
+    await make_handler(chat or make_chat()).render_chat_request(seen)
+    return completion_body(ChatResponse(prompt_token_ids=[1, 2, 3]), request)
+
+
+@pytest.mark.parametrize("use_harmony", [False, True])
+async def test_a_digest_of_the_engines_ids_stands_where_the_ids_would(use_harmony: bool) -> None:
+    body = await body_after({"tokens": [1, 2, 3], "prompt_echo": "digest"}, chat=make_chat(use_harmony=use_harmony))
+
+    digest = {"count": 3, "blake2b": PromptDigest().extend([1, 2, 3]).hexdigest()}
+    assert body == {"text": "hi", "prompt_token_ids": None, "prompt_digest": digest}
+
+
+@pytest.mark.parametrize("echo", [{}, {"prompt_echo": "ids"}, {"prompt_echo": None}])
+async def test_unless_asked_otherwise_the_answer_is_vllms_own(echo: dict[str, Any]) -> None:
+    assert await body_after({"tokens": [1, 2, 3], **echo}) == {"text": "hi", "prompt_token_ids": [1, 2, 3]}
+
+
+async def test_where_vllm_renders_a_copy_of_the_request_the_ids_stay_in_the_answer() -> None:
+    body = await body_after({"tokens": [1, 2, 3], "prompt_echo": "digest"}, copied=True)
+
+    assert body == {"text": "hi", "prompt_token_ids": [1, 2, 3]}
+
+
+async def test_without_a_prompt_there_is_no_digest_of_it() -> None:
+    body = await body_after({"tokens": [1, 2, 3], "prompt_echo": "digest"}, chat=make_chat(lost_tokens=1))
+
+    assert "prompt_digest" not in body
+
+
+@pytest.mark.parametrize(
+    ("fields", "message"),
+    [
+        ({"prompt_echo": "both"}, 'prompt_echo must be "ids" or "digest", got \'both\''),
+        ({"prompt_echo": ["ids"]}, 'prompt_echo must be "ids" or "digest", got [\'ids\']'),
+        ({"prompt_echo": "digest", "stream": True}, 'prompt_echo "digest" cannot be streamed'),
+    ],
+)
+async def test_an_echo_that_cannot_be_given_is_a_bad_request_that_names_the_field(
+    fields: dict[str, Any], message: str
+) -> None:
+    answer = await render({"tokens": [1], **fields})
+
+    error = {**answer.error, "message": answer.error["message"].partition(":")[0]}
+    assert error == {"message": message, "type": "BadRequestError", "param": "prompt_echo", "code": 400}
 
 
 @pytest.mark.parametrize("messages", [[], None, "junk", [{"role": "user", "content": ["not text"]}]])

@@ -10,6 +10,8 @@ import uuid
 from collections.abc import Iterator
 from typing import Any
 
+import msgspec
+
 from verifiers_tito.testing.fake_chat import ChatAnswer
 from verifiers_tito.testing.fake_engine import Generated, logprob
 from verifiers_tito.testing.fake_parsing import AnswerStream, CallDelta, Parsed, StreamDelta, parse_answer
@@ -20,6 +22,7 @@ FINGERPRINT = "vllm-fake"
 
 def completion_json(answer: ChatAnswer, tokenizer: FakeTokenizer) -> dict[str, Any]:
     """The body of a chat completion that is not streamed."""
+    digest = answer.prompt_digest
     return {
         "id": answer.id,
         "object": "chat.completion",
@@ -30,11 +33,12 @@ def completion_json(answer: ChatAnswer, tokenizer: FakeTokenizer) -> dict[str, A
         "system_fingerprint": FINGERPRINT,
         "usage": _usage(answer, details=True),
         "prompt_logprobs": None,
-        "prompt_token_ids": answer.prompt_ids if answer.body.return_token_ids else None,
+        "prompt_token_ids": answer.prompt_ids if answer.body.return_token_ids and digest is None else None,
         "prompt_text": None,
         "kv_transfer_params": None,
         "ec_transfer_params": None,
         "metrics": None,
+        **({} if digest is None else {"prompt_digest": msgspec.to_builtins(digest)}),
     }
 
 

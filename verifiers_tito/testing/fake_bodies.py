@@ -104,6 +104,8 @@ class ChatBody(RenderBody):
     return_tokens_as_token_ids: bool | None = None
     request_id: str | None = None
     tokens: Any = None
+    prompt_echo: Any = None
+    """Read on our own route only, as `tokens` is; elsewhere it is one of vLLM's unknown fields."""
 
     def template_arguments(self) -> dict[str, Any]:
         arguments = super().template_arguments()

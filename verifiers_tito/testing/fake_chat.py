@@ -19,6 +19,8 @@ from verifiers_tito.testing.fake_engine import Generated, Limits, PrefixCache, g
 from verifiers_tito.testing.fake_errors import RefusalError, overlong, refused_value, unknown_model
 from verifiers_tito.testing.fake_tokenizer import FakeTokenizer
 from verifiers_tito.testing.scripts import Completion, FakeRequest, Script
+from verifiers_tito.wire.answers import PromptDigestAnswer
+from verifiers_tito.wire.prompt_digest import PromptDigest, PromptEcho, PromptEchoError, check_prompt_echo
 from verifiers_tito.wire.routes import CHAT_TOKENS
 from verifiers_tito.wire.token_ids import TokenIdsError, check_token_ids
 
@@ -74,6 +76,8 @@ class ChatAnswer:
     """vLLM's streams look at the prompt, too: where it closed the thinking, nothing is parsed."""
     tool_calls: bool
     reasoning_tokens: int | None
+    prompt_digest: PromptDigestAnswer | None = None
+    """Stands on the wire instead of the prompt's ids."""
 
 
 class FakeChat:
@@ -153,6 +157,7 @@ class FakeChat:
             thinking_in_stream=thinking and not fake_parsing.prompt_ends_reasoning(prompt_ids, marks=self._marks),
             tool_calls=body.wants_tool_calls and self._options.tool_call_parser is not None,
             reasoning_tokens=self._reasoning_tokens(choices, thinking=thinking),
+            prompt_digest=_prompt_digest(body, prompt_ids, path=path),
         )
 
     def _thinks(self, body: ChatBody) -> bool:
@@ -202,9 +207,12 @@ class FakeChat:
             if raw.get(name) not in (None, False):
                 raise RefusalError(f"{CHAT_TOKENS} does not take {name}", param=name)
         try:
+            check_prompt_echo(body.prompt_echo, stream=bool(body.stream))
             return check_token_ids(body.tokens, vocabulary_size=self._tokenizer.vocabulary_size)
         except TokenIdsError as exc:
             raise RefusalError(str(exc), param="tokens") from exc
+        except PromptEchoError as exc:
+            raise RefusalError(str(exc), param="prompt_echo") from exc
 
     def _transferred_tokens(self, body: ChatBody) -> list[int]:
         """Stock vLLM's own way to send a prompt's ids."""
@@ -262,6 +270,12 @@ class FakeChat:
             return [self._script(request) for request in requests]
         except Exception as exc:  # the caller's code: its failure has to reach the caller's client
             raise RefusalError(f"the fake's script failed: {exc}", status=500, type_="InternalServerError") from exc
+
+
+def _prompt_digest(body: ChatBody, prompt_ids: list[int], *, path: str) -> PromptDigestAnswer | None:
+    if path != CHAT_TOKENS or body.prompt_echo != PromptEcho.DIGEST:
+        return None
+    return PromptDigest().extend(prompt_ids).answer()
 
 
 def _check_sampling(body: ChatBody) -> None:

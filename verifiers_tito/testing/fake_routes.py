@@ -11,6 +11,7 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Any
 
+import msgspec
 from starlette.applications import Starlette
 from starlette.datastructures import Headers
 from starlette.exceptions import HTTPException
@@ -27,10 +28,13 @@ from verifiers_tito.testing.fake_bodies import (
     read_json,
     tokenize_body,
 )
-from verifiers_tito.testing.fake_chat import FakeChat, FakeModel
+from verifiers_tito.testing.fake_chat import FakeChat, FakeModel, ServerOptions
 from verifiers_tito.testing.fake_errors import RefusalError
 from verifiers_tito.testing.fake_tokenizer import FakeTokenizer
 from verifiers_tito.testing.scripts import Script
+from verifiers_tito.wire.answers import TokenRouteCapabilities
+from verifiers_tito.wire.package_version import package_version
+from verifiers_tito.wire.prompt_digest import PromptEcho
 from verifiers_tito.wire.routes import CHAT, CHAT_TOKENS, HEALTH, MODELS, TOKENIZE, VERSION
 
 FAKED_VERSION = "0.32.0"
@@ -56,25 +60,28 @@ class FakeApp:
         model: FakeModel,
         tokenizer: FakeTokenizer,
         chat: FakeChat,
+        options: ServerOptions,
         api_key: str | None,
         token_route: bool,
     ) -> None:
         self._model = model
         self._tokenizer = tokenizer
         self._chat = chat
+        self._options = options
         self.requests: list[RecordedRequest] = []
         posts: dict[str, Callable[[Request, Any], Response]] = {
             CHAT: self._complete,
             TOKENIZE: self._tokenize,
             _DETOKENIZE: self._detokenize,
         }
-        if token_route:
-            posts[CHAT_TOKENS] = self._complete
         gets: dict[str, Callable[[Request, Any], Response]] = {
             HEALTH: lambda request, body: Response(),
             VERSION: lambda request, body: JSONResponse({"version": FAKED_VERSION}),
             MODELS: self._models,
         }
+        if token_route:
+            posts[CHAT_TOKENS] = self._complete
+            gets[CHAT_TOKENS] = self._describe_token_route
         self.asgi = Starlette(
             routes=[Route(path, self._serving(answer), methods=["POST"]) for path, answer in posts.items()]
             + [Route(path, self._serving(answer), methods=["GET"]) for path, answer in gets.items()],
@@ -115,6 +122,19 @@ class FakeApp:
         if answer.body.stream:
             return StreamingResponse(completion_events(answer, self._tokenizer), media_type="text/event-stream")
         return JSONResponse(completion_json(answer, self._tokenizer))
+
+    def _describe_token_route(self, request: Request, body: Any) -> Response:
+        capabilities = TokenRouteCapabilities(
+            plugin_version=package_version(),
+            vllm_version=FAKED_VERSION,
+            model=self._model.name,
+            max_model_len=self._model.max_model_len,
+            tool_call_parser=self._options.tool_call_parser,
+            reasoning_parser=self._options.reasoning_parser,
+            logprobs_mode="raw_logprobs",  # vLLM's default
+            prompt_echo=tuple(str(echo) for echo in PromptEcho),
+        )
+        return JSONResponse(msgspec.to_builtins(capabilities))
 
     def _tokenize(self, request: Request, body: Any) -> Response:
         wanted = tokenize_body(body)

@@ -88,6 +88,7 @@ class FakeVLLM:
             model=self.model,
             tokenizer=tokenizer,
             chat=chat,
+            options=self._options,
             api_key=self._api_key,
             token_route=self._token_route,
         )

@@ -3,7 +3,7 @@
 Flow: `TokensFields` on top of vLLM's request class; `tokens_handler` takes a shallow copy of vLLM's chat
 handler and replaces one method on it, `render_chat_request`; that method runs vLLM's own, with a renderer
 that hands out the ids it was given. Tool-choice checks, the parsers' `adjust_request`, length check,
-sampling, parsing and the answer stay vLLM's.
+sampling, parsing and the answer stay vLLM's; `completion_body` only changes how the answer shows the prompt.
 
 It knows no HTTP, and of vLLM only what is reached through the handler: nothing here imports vLLM.
 """
@@ -15,9 +15,12 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Any
 
-from pydantic import BaseModel, Field, create_model, model_validator
+import msgspec
+from pydantic import BaseModel, Field, PrivateAttr, create_model, model_validator
 
 from verifiers_tito.vllm_plugin.compat import KNOWN_VERSIONS
+from verifiers_tito.wire.answers import PromptDigestAnswer
+from verifiers_tito.wire.prompt_digest import PromptDigest, PromptEcho, PromptEchoError, check_prompt_echo
 from verifiers_tito.wire.routes import CHAT_TOKENS
 from verifiers_tito.wire.token_ids import TokenIdsError, check_token_ids
 
@@ -49,6 +52,13 @@ class TokensFields(BaseModel):
         json_schema_extra={"type": "array", "items": {"type": "integer", "minimum": 0}, "minItems": 1},
     )
     messages: list[Any] = Field(default_factory=list, description="Ignored: the prompt is `tokens`.")
+    # Any for the same reason: `check_prompt_echo` has the words.
+    prompt_echo: Any = Field(
+        default=None,
+        description="How the answer shows the prompt: its ids, or a digest whose size does not depend on the prompt.",
+        json_schema_extra={"enum": [str(echo) for echo in PromptEcho], "default": str(PromptEcho.IDS)},
+    )
+    _prompt_digest: PromptDigestAnswer | None = PrivateAttr(default=None)
 
     @model_validator(mode="before")
     @classmethod
@@ -95,16 +105,19 @@ class TokensRendering:
         if refused is not None:
             return self._error(f"{CHAT_TOKENS} does not take {refused}: {_reason(refused)}", param=refused)
         try:
+            echo = check_prompt_echo(request.prompt_echo, stream=bool(getattr(request, "stream", None)))
             vocabulary = vocabulary_size(self.chat.online_renderer)
             tokens = check_token_ids(request.tokens, vocabulary_size=vocabulary)
-        except TokenIdsError as exc:
-            return self._error(str(exc), param="tokens")
+        except (PromptEchoError, TokenIdsError) as exc:
+            return self._error(str(exc), param="tokens" if isinstance(exc, TokenIdsError) else "prompt_echo")
         rendered = await self._chat_with(tokens).render_chat_request(request)
         if isinstance(rendered, self.error_response):
             return rendered
-        _, engine_inputs = rendered
-        if [_prompt_ids(engine_input) for engine_input in engine_inputs] != [tokens]:
-            return self._server_error(engine_inputs, tokens=tokens)
+        prompts = [_prompt_ids(engine_input) for engine_input in rendered[1]]
+        if prompts != [tokens]:
+            return self._server_error(prompts, tokens=tokens)
+        if echo is PromptEcho.DIGEST:
+            request._prompt_digest = PromptDigest().extend(prompts[0]).answer()
         return rendered
 
     def _chat_with(self, tokens: list[int]) -> Any:
@@ -121,8 +134,8 @@ class TokensRendering:
             chat.online_renderer._make_request_with_harmony = render_harmony
         return chat
 
-    def _server_error(self, engine_inputs: list[Any], *, tokens: list[int]) -> Any:
-        lengths = [len(_prompt_ids(engine_input)) for engine_input in engine_inputs]
+    def _server_error(self, prompts: list[list[int]], *, tokens: list[int]) -> Any:
+        lengths = [len(prompt) for prompt in prompts]
         return self._error(
             f"vLLM made a prompt of {lengths} tokens that differs from the {len(tokens)} sent in tokens; "
             "nothing was generated. This is a fault of verifiers_tito's endpoint plugin with this vLLM",
@@ -150,6 +163,19 @@ class _GivenTokensRenderer:
         """As /v1/completions does with a list of ids: length check and cache salt, no tokenizer."""
         prompt = {"prompt_token_ids": list(self._tokens)}  # a copy: the ids sent are compared with it later
         return [[]], list(await self._renderer.render_cmpl_async([prompt], tok_params, **options))
+
+
+def completion_body(completion: Any, request: Any) -> dict[str, Any]:
+    """vLLM's completion as JSON, with the digest of the engine's prompt in place of its ids where that was asked for.
+
+    Should a vLLM render a copy of the request, then no digest arrives here and the ids stay: what the client asked
+    for can fail, its proof cannot get lost.
+    """
+    digest: PromptDigestAnswer | None = request._prompt_digest
+    if digest is None:
+        return dict(completion.model_dump())
+    body = completion.model_dump(exclude={"prompt_token_ids"})
+    return {**body, "prompt_token_ids": None, "prompt_digest": msgspec.to_builtins(digest)}
 
 
 def refused_field(request: Any) -> str | None:

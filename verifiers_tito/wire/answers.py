@@ -59,8 +59,18 @@ class UsageAnswer(msgspec.Struct):
     completion_tokens_details: CompletionTokensDetails | None = None
 
 
+class PromptDigestAnswer(msgspec.Struct, frozen=True, kw_only=True):
+    """How many ids the engine's prompt held, and their digest. `wire.prompt_digest` says how it is made."""
+
+    count: int
+    blake2b: str
+
+
 class ChatAnswer(msgspec.Struct):
-    """A chat completion. `prompt_token_ids` and `token_ids` are there when `return_token_ids` was asked for."""
+    """A chat completion. `prompt_token_ids` and `token_ids` are there when `return_token_ids` was asked for.
+
+    `prompt_digest` comes from our route only, for `prompt_echo: "digest"`, and then `prompt_token_ids` is null.
+    """
 
     id: str
     choices: list[ChoiceAnswer]
@@ -68,6 +78,26 @@ class ChatAnswer(msgspec.Struct):
     created: int = 0
     prompt_token_ids: list[int] | None = None
     usage: UsageAnswer | None = None
+    prompt_digest: PromptDigestAnswer | None = None
+
+
+class TokenRouteCapabilities(msgspec.Struct, frozen=True, kw_only=True):
+    """Answer of a GET on our route: what the server behind it is, and which echoes of a prompt it can give.
+
+    `None` is what the server could not find out. For the two parsers it also means that the server has none.
+    """
+
+    plugin_version: str | None = None
+    vllm_version: str | None = None
+    model: str | None = None
+    """The served name."""
+    max_model_len: int | None = None
+    """In tokens, prompt and completion together."""
+    tool_call_parser: str | None = None
+    reasoning_parser: str | None = None
+    logprobs_mode: str | None = None
+    """What vLLM's log-probabilities are, e.g. `raw_logprobs`: before temperature, penalties and top-p."""
+    prompt_echo: tuple[str, ...] = ()
 
 
 class TokenizeAnswer(msgspec.Struct):
@@ -89,3 +119,15 @@ class ErrorAnswer(msgspec.Struct):
 
     error: ErrorDetail | None = None
     detail: str | None = None
+
+
+class ServedModel(msgspec.Struct):
+    """One model of `/v1/models`. `root` is where its files are: a folder on the server, or a name."""
+
+    id: str
+    root: str | None = None
+    max_model_len: int | None = None
+
+
+class ModelsAnswer(msgspec.Struct):
+    data: list[ServedModel] = msgspec.field(default_factory=list)

@@ -5,9 +5,11 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from typing import Any
 
+import msgspec
+
 from verifiers_tito.errors import ConfigError
 
-_OURS = ("model", "messages", "tools", "tokens", "stream", "stream_options")
+_OURS = ("model", "messages", "tools", "tokens", "prompt_echo", "stream", "stream_options")
 _RENDERED_WITH = (
     "chat_template",
     "chat_template_kwargs",
@@ -94,9 +96,16 @@ def chat_body(
     return {**body, "tools": tools} if tools else body
 
 
-def tokens_body(chat: Mapping[str, Any], token_ids: list[int]) -> dict[str, Any]:
-    """The body `chat` for our tokens-in route, where the prompt is `token_ids` and messages are not rendered."""
-    return {**chat, "messages": [], "tokens": token_ids}
+def tokens_body(
+    chat: Mapping[str, Any], token_ids: list[int] | msgspec.Raw, *, prompt_echo: str | None = None
+) -> dict[str, Any]:
+    """The body `chat` for our tokens-in route, where the prompt is `token_ids` and messages are not rendered.
+
+    `token_ids` may be their JSON already, so that a history is not encoded anew each turn. `prompt_echo` is a value of
+    `wire.prompt_digest.PromptEcho`; without it the field is left out, and the server echoes the ids.
+    """
+    body = {**chat, "messages": [], "tokens": token_ids}
+    return body if prompt_echo is None else {**body, "prompt_echo": prompt_echo}
 
 
 def tokenize_body(

@@ -2,7 +2,7 @@
 
 API_ROOT = "/v1"
 CHAT = "/v1/chat/completions"
-CHAT_TOKENS = "/v1/chat/completions/tokens"
+CHAT_TOKENS = "/v1/chat/completions/tokens"  # POST completes, GET tells what the server can do
 TOKENIZE = "/tokenize"
 MODELS = "/v1/models"
 HEALTH = "/health"
