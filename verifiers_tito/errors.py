@@ -32,6 +32,10 @@ class EmptyModelResponseError(InvalidModelResponseError):
     """The answer holds no choice, or a choice without text, reasoning, tool calls or tokens."""
 
 
+class UntrustedTextError(ModelError):
+    """A message's content would become control tokens, and the policy does not allow it."""
+
+
 class OverlongPromptError(Error):
     """The prompt does not fit the model's context window."""
 
@@ -70,6 +74,10 @@ class RewardError(Error):
 
 class ConfigError(Error, ValueError):
     """A setting is unknown, contradictory or out of range."""
+
+
+class TokenizerUnavailableError(ConfigError):
+    """There is no usable tokenizer at the given place; the message says what is missing there."""
 
 
 class DatumError(Error, ValueError):

@@ -54,6 +54,11 @@ class NativeCompletion(ChatCompletion):
     def served(self) -> Served:
         return self._served
 
+    def note_prompt(self, prompt_ids: list[int]) -> None:
+        """The ids that were sent, where the server proved by their digest that it saw them."""
+        self._answer.prompt_token_ids = prompt_ids
+        setattr(self, "prompt_token_ids", prompt_ids)  # noqa: B010  a field that OpenAI's class does not declare
+
 
 def native_completion(body: bytes, answer: ChatAnswer, served: Served) -> NativeCompletion:
     """`answer` was decoded from `body`; the completion keeps both."""

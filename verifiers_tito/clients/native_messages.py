@@ -2,10 +2,32 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping
-from typing import Any
+from collections.abc import Iterable, Mapping, Sequence
+from typing import Any, overload
 
 from verifiers_tito.types import AssistantMessage, Message, MessageContent, TextMessage, Tool, ToolCall, to_message
+
+
+class NativePrompt(Sequence[dict[str, Any]]):
+    """A conversation that is put into OpenAI's shape when somebody looks: a turn that goes in as ids needs its last
+    messages only."""
+
+    def __init__(self, messages: Sequence[Message | Mapping[str, Any]]) -> None:
+        self.messages = messages
+
+    def __len__(self) -> int:
+        return len(self.messages)
+
+    @overload
+    def __getitem__(self, index: int) -> dict[str, Any]: ...
+
+    @overload
+    def __getitem__(self, index: slice) -> list[dict[str, Any]]: ...
+
+    def __getitem__(self, index: int | slice) -> dict[str, Any] | list[dict[str, Any]]:
+        if isinstance(index, slice):
+            return to_native_messages(self.messages[index])
+        return _to_native(self.messages[index])
 
 
 def to_native_message(message: Message) -> dict[str, Any]:

@@ -11,15 +11,17 @@ error, because a trainer would otherwise learn from a prompt the model never saw
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import replace
+from dataclasses import dataclass, replace
 from functools import cached_property
 from typing import Any, cast
 
 from openai import AsyncOpenAI
 from pydantic import BaseModel
 
+from verifiers_tito.clients.control_text import ControlTextGuard
+from verifiers_tito.clients.messages_in import GuardedPrompt, MessagesIn
 from verifiers_tito.clients.native_completion import NativeCompletion
-from verifiers_tito.clients.native_messages import to_native_messages
+from verifiers_tito.clients.native_messages import NativePrompt, to_native_messages
 from verifiers_tito.clients.openai_chat_completions_client import (
     CHAT_PATH,
     OpenAIChatCompletionsClient,
@@ -27,22 +29,29 @@ from verifiers_tito.clients.openai_chat_completions_client import (
     OpenAIChatResponse,
     OpenAITool,
 )
-from verifiers_tito.clients.stitcher import Stitcher, TemplateInput
+from verifiers_tito.clients.prompt_runs import PromptRun, PromptRuns
+from verifiers_tito.clients.stitcher import AnyMessages, Stitcher
+from verifiers_tito.clients.template_input import TemplateInput
+from verifiers_tito.clients.template_proofs import drive
+from verifiers_tito.clients.tokenizer_choice import TokenizerChoice
 from verifiers_tito.errors import ConfigError, InvalidModelResponseError
-from verifiers_tito.stitching import Fallback, Stitched
+from verifiers_tito.stitching import Fallback, Stitched, TemplateReport, examine
 from verifiers_tito.tokenization import ServerTokenizer
-from verifiers_tito.transport import RouteMissingError
+from verifiers_tito.transport import AUTHENTICATION_ERRORS, RouteMissingError, decode, get
 from verifiers_tito.types import (
     ClientConfig,
     FallbackReason,
+    Messages,
     Route,
     SamplingArgs,
     Served,
     State,
+    StitchingConfig,
     first_difference,
 )
 from verifiers_tito.wire import routes
-from verifiers_tito.wire.answers import ChatAnswer
+from verifiers_tito.wire.answers import ChatAnswer, ModelsAnswer
+from verifiers_tito.wire.prompt_digest import PromptEcho
 from verifiers_tito.wire.requests import (
     chat_body,
     extra_headers,
@@ -64,15 +73,43 @@ class TokenizeResponse(BaseModel):
     token_strs: list[str] | None = None
 
 
+@dataclass(frozen=True, slots=True, kw_only=True)
+class _Turn:
+    """What one turn was asked for."""
+
+    state: State
+    said: AnyMessages
+    template: TemplateInput
+    fields: dict[str, Any]
+    headers: dict[str, str]
+
+    def body(self, messages: list[dict[str, Any]]) -> dict[str, Any]:
+        template = self.template
+        return chat_body(model=template.model, messages=messages, tools=template.tools, fields=self.fields)
+
+    @property
+    def runs(self) -> PromptRuns:
+        runs: PromptRuns = self.state.setdefault("_prompt_runs", PromptRuns())
+        return runs
+
+
 class OpenAIChatCompletionsTokenClient(OpenAIChatCompletionsClient):
     """A client of a vLLM server with our plugin. On a server without it every turn goes in as messages, and says so.
 
-    Writes these keys of the rollout's state: `_cached_suffix_ids`, the ids with which the template closes an
-    assistant turn, and `_prefix_index`.
+    `stitching` is the configuration's, unless given here. Writes these keys of the rollout's state:
+    `_cached_suffix_ids`, the ids with which the template closes an assistant turn, `_prefix_index` and `_prompt_runs`.
     """
 
-    def __init__(self, client_or_config: AsyncOpenAI | ClientConfig) -> None:
+    def __init__(
+        self, client_or_config: AsyncOpenAI | ClientConfig, *, stitching: StitchingConfig | None = None
+    ) -> None:
         super().__init__(client_or_config)
+        config = stitching or (self.config.stitching if self.config else StitchingConfig())
+        self._server = ServerTokenizer(self.token_client)
+        guard = ControlTextGuard(self._server, config.control_text)
+        self._tokenizers = TokenizerChoice(self._server, config, find_root=self._find_root)
+        self._stitcher = Stitcher(self._tokenizers, guard, config)
+        self._messages_in = MessagesIn(self._tokenizers, guard, config.control_text)
         self._missing_route: Fallback | None = None
         self._warned: set[str] = set()
 
@@ -82,13 +119,12 @@ class OpenAIChatCompletionsTokenClient(OpenAIChatCompletionsClient):
         root = str(self.client.base_url).rstrip("/").removesuffix(routes.API_ROOT)
         return self.client.with_options(base_url=root)
 
-    @cached_property
-    def _tokenizer(self) -> ServerTokenizer:
-        return ServerTokenizer(self.token_client)
+    async def close(self) -> None:
+        await self._tokenizers.close()
+        await super().close()
 
-    @cached_property
-    def _stitcher(self) -> Stitcher:
-        return Stitcher(self._tokenizer)
+    async def to_native_prompt(self, messages: Messages) -> tuple[OpenAIChatMessages, dict[str, Any]]:
+        return cast(OpenAIChatMessages, NativePrompt(messages)), {}
 
     async def get_native_response(
         self,
@@ -105,23 +141,24 @@ class OpenAIChatCompletionsTokenClient(OpenAIChatCompletionsClient):
         state = kwargs.get("state")
         if state is None:
             raise ConfigError("get_native_response needs state=..., the rollout's state, to look back at its turns")
-        headers = {**extra_headers(sampling_args), **(kwargs.get("extra_headers") or {})}
         fields = with_token_ids(flatten_sampling_args(sampling_args))
-        template = _template_input(model, tools, fields)
-        messages = to_native_messages(cast(Any, prompt))
-        body = chat_body(model=model, messages=messages, tools=template.tools, fields=fields)
-        if self._missing_route is not None and state.get("trajectory"):
-            outcome: Stitched | Fallback = self._missing_route
-        else:
-            outcome = await self._stitch(state, messages, template)
+        turn = _Turn(
+            state=state,
+            said=_messages_of(prompt),
+            template=_template_input(model, tools, fields),
+            fields=fields,
+            headers={**extra_headers(sampling_args), **(kwargs.get("extra_headers") or {})},
+        )
+        self._tokenizers.prepare(model)
+        outcome = await self._stitch(state, turn.said, turn.template)
         if isinstance(outcome, Stitched):
             try:
-                return await self._complete_from_ids(body, outcome, template, headers)
+                return await self._complete_from_ids(
+                    turn, outcome.token_ids, _served(outcome, turn), earlier=outcome.earlier_prompt_ids
+                )
             except RouteMissingError as error:
                 outcome = self._remember_missing_route(error)
-        served = Served(route=Route.CHAT, reason=outcome.reason, detail=outcome.detail, template_key=template.key)
-        completion = await self._complete(CHAT_PATH, body, served=served, headers=headers)
-        return _with_cached_ids(completion)
+        return await self._complete_from_messages(turn, outcome)
 
     async def get_prompt_ids(
         self,
@@ -136,7 +173,7 @@ class OpenAIChatCompletionsTokenClient(OpenAIChatCompletionsClient):
         if not state.get("model"):
             raise ConfigError('get_prompt_ids needs state["model"], the name of the served model')
         template = _template_input(state["model"], oai_tools, flatten_sampling_args(state.get("sampling_args") or {}))
-        outcome = await self._stitch(state, to_native_messages(cast(Any, prompt_messages)), template)
+        outcome = await self._stitch(state, _messages_of(prompt_messages), template)
         return outcome.token_ids if isinstance(outcome, Stitched) else None
 
     async def tokenize(
@@ -157,11 +194,18 @@ class OpenAIChatCompletionsTokenClient(OpenAIChatCompletionsClient):
             tools=cast(Any, tools),
             fields={**(extra_kwargs or {}), **kwargs},
         )
-        return (await self._tokenizer.tokenize(body)).tokens
+        return (await self._server.tokenize(body)).tokens
 
-    async def _stitch(
-        self, state: State, messages: list[dict[str, Any]], template: TemplateInput
-    ) -> Stitched | Fallback:
+    async def prove_template(
+        self, model: str, tools: list[OpenAITool] | None = None, sampling_args: SamplingArgs | None = None
+    ) -> TemplateReport:
+        """Which conversations will be stitched on this server, found out before a run. Sends a handful of requests."""
+        template = _template_input(model, tools, flatten_sampling_args(sampling_args or {}))
+        return await drive(examine(), await self._tokenizers.choose(template, ()), template)
+
+    async def _stitch(self, state: State, messages: AnyMessages, template: TemplateInput) -> Stitched | Fallback:
+        if self._missing_route is not None and state.get("trajectory"):
+            return self._missing_route
         outcome = await self._stitcher.stitch(state, messages, template)
         if isinstance(outcome, Fallback) and outcome.detail and str(outcome) not in self._warned:
             self._warned.add(str(outcome))
@@ -169,22 +213,48 @@ class OpenAIChatCompletionsTokenClient(OpenAIChatCompletionsClient):
         return outcome
 
     async def _complete_from_ids(
-        self,
-        body: dict[str, Any],
-        stitched: Stitched,
-        template: TemplateInput,
-        headers: dict[str, str],
+        self, turn: _Turn, token_ids: list[int], served: Served, *, earlier: list[int]
     ) -> NativeCompletion:
-        served = Served(
-            route=Route.CHAT_TOKENS,
-            reused_ids=stitched.reused_ids,
-            bridged_ids=stitched.bridged_ids,
-            template_key=template.key,
-        )
-        body = tokens_body(body, stitched.token_ids)
-        completion = await self._complete(TOKENS_PATH, body, served=served, headers=headers)
-        check_echo(stitched.token_ids, completion.answer)
+        run = turn.runs.run(token_ids, earlier=earlier)
+        body = tokens_body(turn.body([]), run.wire_form, prompt_echo=PromptEcho.DIGEST)
+        served = replace(served, prefix_digest=run.digest.hexdigest())
+        completion = await self._complete(TOKENS_PATH, body, served=served, headers=turn.headers)
+        check_echo(run, completion.answer)
+        completion.note_prompt(token_ids)
         return _with_cached_ids(completion)
+
+    async def _complete_from_messages(self, turn: _Turn, fallback: Fallback) -> NativeCompletion:
+        messages = to_native_messages(turn.said)
+        guarded = await self._messages_in.guard(messages, turn.template, ids_can_be_sent=self._missing_route is None)
+        served = Served(
+            route=Route.CHAT, reason=fallback.reason, detail=fallback.detail, template_key=turn.template.key
+        )
+        if isinstance(guarded, GuardedPrompt):
+            ids = guarded.token_ids
+            in_ids = replace(
+                served,
+                route=Route.CHAT_TOKENS,
+                neutralized=guarded.neutralized,
+                retokenized_ids=len(ids) if turn.state.get("trajectory") else 0,
+                tokenizer="local",
+            )
+            try:
+                return await self._complete_from_ids(turn, ids, in_ids, earlier=[])
+            except RouteMissingError as error:
+                self._remember_missing_route(error)
+                guarded = await self._messages_in.guard(messages, turn.template, ids_can_be_sent=False)
+        served = replace(served, control_strings=cast(int, guarded))
+        completion = await self._complete(CHAT_PATH, turn.body(messages), served=served, headers=turn.headers)
+        return _with_cached_ids(_with_prompt_noted(completion, turn))
+
+    async def _find_root(self, model: str) -> str | None:
+        """Where the server says the model's files are."""
+        try:
+            answer = await get(self.token_client, routes.MODELS)
+        except AUTHENTICATION_ERRORS:
+            return None  # the turn itself will say so
+        models = decode(answer, ModelsAnswer, operation=f"GET {routes.MODELS}").data
+        return next((served.root for served in models if served.id == model), None)
 
     def _remember_missing_route(self, error: RouteMissingError) -> Fallback:
         """Later turns do not ask again; a new client does."""
@@ -198,24 +268,62 @@ class OpenAIChatCompletionsTokenClient(OpenAIChatCompletionsClient):
         return self._missing_route
 
 
-def check_echo(sent: list[int], answer: ChatAnswer) -> None:
-    """Raises unless the server says that it saw exactly the ids sent."""
-    echoed = answer.prompt_token_ids
+def check_echo(sent: PromptRun, answer: ChatAnswer) -> None:
+    """Raises unless the server says that it saw exactly the ids sent: by their digest, or by echoing them."""
+    echoed, digest = answer.prompt_token_ids, answer.prompt_digest
+    if digest is not None:
+        if digest != sent.digest.answer():
+            raise InvalidModelResponseError(
+                f"the server saw another prompt than it was sent: {sent.digest.count} ids with digest "
+                f"{sent.digest.hexdigest()} sent, {digest.count} with {digest.blake2b} seen"
+            )
+        return
     if echoed is None:
         raise InvalidModelResponseError(
-            f"the server did not echo the {len(sent)} prompt ids it was sent, so the turn cannot be trusted; "
+            f"the server did not echo the {len(sent.token_ids)} prompt ids it was sent, so the turn cannot be trusted; "
             "is its tokens route the one of verifiers_tito?"
         )
-    position = first_difference(sent, echoed)
+    position = first_difference(sent.token_ids, echoed)
     if position is not None:
         raise InvalidModelResponseError(
-            f"the server saw another prompt than it was sent: {len(sent)} ids sent, {len(echoed)} echoed, parting at "
-            f"index {position} (sent {sent[position : position + 5]}, echoed {echoed[position : position + 5]})"
+            f"the server saw another prompt than it was sent: {len(sent.token_ids)} ids sent, {len(echoed)} echoed, "
+            f"parting at index {position} (sent {sent.token_ids[position : position + 5]}, echoed "
+            f"{echoed[position : position + 5]})"
         )
+
+
+def _messages_of(prompt: OpenAIChatMessages) -> AnyMessages:
+    said: Any = prompt
+    return said.messages if isinstance(said, NativePrompt) else cast(AnyMessages, said)
 
 
 def _template_input(model: str, tools: list[OpenAITool] | None, fields: Mapping[str, Any]) -> TemplateInput:
     return TemplateInput(model=model, tools=cast(list[dict[str, Any]] | None, tools), fields=fields)
+
+
+def _served(stitched: Stitched, turn: _Turn) -> Served:
+    return Served(
+        route=Route.CHAT_TOKENS,
+        reused_ids=stitched.reused_ids,
+        bridged_ids=stitched.bridged_ids,
+        neutralized=stitched.neutralized,
+        control_strings=stitched.control_strings,
+        tokenizer=stitched.tokenizer,
+        template_key=turn.template.key,
+    )
+
+
+def _with_prompt_noted(completion: NativeCompletion, turn: _Turn) -> NativeCompletion:
+    """Keeps the prompt the server made of messages: the next turn continues it."""
+    prompt_ids = completion.answer.prompt_token_ids
+    if prompt_ids:
+        run = turn.runs.keep(PromptRun.of(prompt_ids))
+        completion._served = replace(
+            completion.served,
+            prefix_digest=run.digest.hexdigest(),
+            retokenized_ids=len(prompt_ids) if turn.state.get("trajectory") else 0,
+        )
+    return completion
 
 
 def _with_cached_ids(completion: NativeCompletion) -> NativeCompletion:

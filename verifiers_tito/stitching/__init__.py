@@ -1,40 +1,63 @@
 """Building a turn's prompt ids from the ids of earlier turns: pure functions over messages and ids, no I/O.
 
     trajectory, prompt ──► PrefixIndex.match ──► earlier step + the messages said since (the tail)
-    tail ──► bridge_conversation ──(a tokenizer renders it)──► cut_bridge ──► bridge ids
+    find_closes ──► how this template closes turns          prove_tail ──► whether this kind of tail can be bridged
+    tail ──► stand_in ──(a tokenizer renders it)──► cut_bridge ──► bridge ids
     earlier step's ids + bridge ids ──► join ──► Stitched
 
-Whatever cannot be shown to be exact is a `Fallback` with its reason. Which tokenizer renders is the caller's choice.
+Whatever cannot be shown to be exact is a `Fallback` with its reason. Which tokenizer renders, and whether one waits for
+it, is the caller's choice: work that needs several renderings is a `Plan`.
 """
 
-from verifiers_tito.stitching.bridge import (
-    BridgeConversation,
-    BridgeNotFoundError,
-    bridge_conversation,
-    close_conversation,
-    cut_bridge,
-    cut_close,
-    join,
-)
+from verifiers_tito.stitching.bridge import Bridge, cut_bridge, join
 from verifiers_tito.stitching.cache import BoundedCache
-from verifiers_tito.stitching.digest import chain_digests, message_digest, value_digest
+from verifiers_tito.stitching.digest import message_digest, value_digest
 from verifiers_tito.stitching.outcome import Fallback, Stitched
-from verifiers_tito.stitching.prefix import PrefixIndex, PrefixMatch
+from verifiers_tito.stitching.plan import Plan, Rendered, RenderRequest, run_plan
+from verifiers_tito.stitching.prefix import PrefixIndex, PrefixMatch, PrefixMiss
+from verifiers_tito.stitching.proof import (
+    STANDARD_KINDS,
+    TailKind,
+    TailProof,
+    TemplateCloses,
+    Verdict,
+    find_closes,
+    prove_tail,
+    strips_reasoning,
+)
+from verifiers_tito.stitching.report import TemplateReport, examine
+from verifiers_tito.stitching.stand_in import Context, StandInStyle, stand_in
+from verifiers_tito.stitching.turn_close import BridgeNotFoundError, TurnClose
 
 __all__ = [
+    "STANDARD_KINDS",
     "BoundedCache",
-    "BridgeConversation",
+    "Bridge",
     "BridgeNotFoundError",
+    "Context",
     "Fallback",
+    "Plan",
     "PrefixIndex",
     "PrefixMatch",
+    "PrefixMiss",
+    "RenderRequest",
+    "Rendered",
+    "StandInStyle",
     "Stitched",
-    "bridge_conversation",
-    "chain_digests",
-    "close_conversation",
+    "TailKind",
+    "TailProof",
+    "TemplateCloses",
+    "TemplateReport",
+    "TurnClose",
+    "Verdict",
     "cut_bridge",
-    "cut_close",
+    "examine",
+    "find_closes",
     "join",
     "message_digest",
+    "prove_tail",
+    "run_plan",
+    "stand_in",
+    "strips_reasoning",
     "value_digest",
 ]

@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import json
 import re
-from collections.abc import Iterable, Mapping
+from collections.abc import Mapping
 from hashlib import blake2b
 from typing import Any
 
@@ -24,14 +24,9 @@ _IGNORED_FIELDS = frozenset(
 )
 
 
-def chain_digests(messages: Iterable[Message | Mapping[str, Any]]) -> list[bytes]:
-    """Entry i stands for the first i+1 messages."""
-    digests: list[bytes] = []
-    chain = b""
-    for message in messages:
-        chain = blake2b(chain + message_digest(message), digest_size=_DIGEST_BYTES).digest()
-        digests.append(chain)
-    return digests
+def chained(before: bytes, message: Message | Mapping[str, Any]) -> bytes:
+    """The digest of a conversation from the digest of all but its last message (`b""` for none) and that message."""
+    return blake2b(before + message_digest(message), digest_size=_DIGEST_BYTES).digest()
 
 
 def message_digest(message: Message | Mapping[str, Any]) -> bytes:
@@ -42,6 +37,24 @@ def message_digest(message: Message | Mapping[str, Any]) -> bytes:
         if key not in _IGNORED_FIELDS and value not in (None, "", [])
     }
     return value_digest(fields)
+
+
+def fingerprint(message: Message | Mapping[str, Any]) -> tuple[Any, ...] | None:
+    """Something cheap that is equal as long as a message says the same; None for messages it cannot be had for.
+
+    It holds the very strings of the message, so that comparing it with an earlier one compares addresses.
+    """
+    if isinstance(message, Mapping) or message.__pydantic_extra__:
+        return None
+    fields = message.__dict__
+    content, calls = fields.get("content"), fields.get("tool_calls")
+    if content is not None and type(content) is not str:
+        return None
+    if calls:
+        if any(call.__pydantic_extra__ for call in calls):
+            return None
+        calls = tuple((call.id, call.name, call.arguments) for call in calls)
+    return (fields["role"], content, fields.get("reasoning_content"), fields.get("tool_call_id"), calls)
 
 
 def value_digest(value: Any) -> bytes:

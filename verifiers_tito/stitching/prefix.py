@@ -2,62 +2,79 @@
 
 A trajectory need not be one growing conversation: agents interleave, histories are rewritten, branches return.
 So the turn to continue is the one whose messages (prompt and completion) are the longest prefix of the new prompt,
-the latest of them where two are equally long. Adding a step and looking a prompt up cost one digest chain each.
+the latest of them where two are equally long. Adding a step and looking a prompt up hash new messages only.
 """
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass
-from typing import Any
 
-from verifiers_tito.stitching.digest import chain_digests
-from verifiers_tito.types import Message, TrajectoryStep, has_media
+from verifiers_tito.stitching.message_chain import AnyMessage, MessageChains
+from verifiers_tito.stitching.stand_in import Context
+from verifiers_tito.types import Message, TrajectoryStep
 
 
 @dataclass(frozen=True, slots=True)
 class PrefixMatch:
-    """`step` holds the first `message_count` messages of the prompt."""
+    """`step` holds the first `message_count` messages of the prompt; `context` is what templates look back at in
+    those before its last. `has_reasoning`: the model reasoned in one of them."""
 
     step: TrajectoryStep
     message_count: int
+    context: Context
+    has_reasoning: bool = False
+
+
+@dataclass(frozen=True, slots=True)
+class PrefixMiss:
+    """No step's messages are a prefix of the prompt, or the trajectory or the prompt holds more than text."""
+
+    has_media: bool = False
 
 
 class PrefixIndex:
-    """The steps of one trajectory by the digest of their messages. Steps without ids cannot be continued.
-
-    `has_media` says whether any prompt held more than text; from such a step on nothing is digested, because a
-    trajectory with media is never stitched.
-    """
+    """The steps of one trajectory by the digest of their messages. Steps without ids cannot be continued."""
 
     def __init__(self) -> None:
         self._steps: list[TrajectoryStep] = []
         self._by_digest: dict[bytes, TrajectoryStep] = {}
-        self.has_media = False
+        self._chains = MessageChains()
+        self._has_media = False
 
     def sync(self, trajectory: Sequence[TrajectoryStep]) -> None:
         """Takes in new steps; where the trajectory was cut or edited, starts over."""
         known = len(self._steps)
         same = known <= len(trajectory) and all(a is b for a, b in zip(self._steps, trajectory, strict=False))
         if not same:
-            self._steps, self._by_digest, self.has_media, known = [], {}, False, 0
+            self._steps, self._by_digest, self._has_media, known = [], {}, False, 0
         for step in trajectory[known:]:
             self._add(step)
 
-    def match(self, prompt: Sequence[Message | Mapping[str, Any]]) -> PrefixMatch | None:
-        """The longest match, or None where no step's messages are a prefix of `prompt`."""
-        chain = chain_digests(prompt)
+    def match(self, prompt: Sequence[AnyMessage]) -> PrefixMatch | PrefixMiss:
+        """The longest match."""
+        if not prompt:
+            return PrefixMiss()
+        chain = self._chains.chain(prompt)
+        if self._has_media or chain[-1].has_media:
+            return PrefixMiss(has_media=True)
         for count in range(len(chain), 0, -1):
-            step = self._by_digest.get(chain[count - 1])
+            step = self._by_digest.get(chain[count - 1].digest)
             if step is not None:
-                return PrefixMatch(step, count)
-        return None
+                before = chain[count - 2] if count > 1 else None
+                context = Context(
+                    system=before is not None and prompt[0]["role"] in ("system", "developer"),
+                    tools=before is not None and before.has_tools,
+                )
+                return PrefixMatch(step, count, context, has_reasoning=chain[count - 1].has_reasoning)
+        return PrefixMiss()
 
     def _add(self, step: TrajectoryStep) -> None:
         self._steps.append(step)
-        self.has_media = self.has_media or any(map(has_media, step["prompt"]))
-        if step["tokens"] is not None and not self.has_media:
-            self._by_digest[chain_digests([*step["prompt"], *_answered(step)])[-1]] = step
+        links = self._chains.chain([*step["prompt"], *_answered(step)])
+        self._has_media = self._has_media or (bool(links) and links[-1].has_media)
+        if step["tokens"] is not None and links:
+            self._by_digest[links[-1].digest] = step
 
 
 def _answered(step: TrajectoryStep) -> Sequence[Message]:

@@ -1,6 +1,27 @@
-"""Turning conversations into token ids: one protocol, whoever does the work."""
+"""Turning conversations into token ids: one protocol, whoever does the work.
 
-from verifiers_tito.tokenization.chat_tokenizer import ChatTokenizer, Rendered, TemplateRefusedError
-from verifiers_tito.tokenization.server_tokenizer import ServerTokenizer
+ServerTokenizer   asks the server's /tokenize: no files, always the server's own template
+LocalTokenizer    tokenizer files and Jinja template: no requests, and contents that stay text
+"""
 
-__all__ = ["ChatTokenizer", "Rendered", "ServerTokenizer", "TemplateRefusedError"]
+from verifiers_tito.tokenization.chat_tokenizer import ChatTokenizer, TemplateRefusedError
+from verifiers_tito.tokenization.control_strings import ControlStrings
+from verifiers_tito.tokenization.disguise import GUARDED_ROLES
+from verifiers_tito.tokenization.local_tokenizer import LocalRendering, LocalTokenizer
+from verifiers_tito.tokenization.rendering import Control, Rendering
+from verifiers_tito.tokenization.server_tokenizer import ServerRendering, ServerTokenizer
+from verifiers_tito.tokenization.template_messages import ContentForm
+
+__all__ = [
+    "GUARDED_ROLES",
+    "ChatTokenizer",
+    "ContentForm",
+    "Control",
+    "ControlStrings",
+    "LocalRendering",
+    "LocalTokenizer",
+    "Rendering",
+    "ServerRendering",
+    "ServerTokenizer",
+    "TemplateRefusedError",
+]

@@ -7,7 +7,7 @@ from verifiers_tito.transport.error_mapping import (
     ServerError,
     ServerUnreachableError,
 )
-from verifiers_tito.transport.transport import connect, decode, post
+from verifiers_tito.transport.transport import connect, decode, get, post
 
 __all__ = [
     "AUTHENTICATION_ERRORS",
@@ -17,5 +17,6 @@ __all__ = [
     "ServerUnreachableError",
     "connect",
     "decode",
+    "get",
     "post",
 ]

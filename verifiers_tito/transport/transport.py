@@ -7,7 +7,7 @@ knows no route and no field.
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Awaitable, Mapping
 from typing import Any, TypeVar
 
 import msgspec
@@ -44,15 +44,21 @@ async def post(
     client: AsyncOpenAI, path: str, body: Mapping[str, Any], *, headers: Mapping[str, str] | None = None
 ) -> bytes:
     """Posts `body` to `path` (relative to the client's base URL); the raw answer, or one of our errors."""
+    options: Any = {"headers": {**_JSON, **(headers or {})}}
+    sent = client.post(path, content=msgspec.json.encode(body), cast_to=bytes, options=options)
+    return await _answer(sent, operation=f"POST {path}")
+
+
+async def get(client: AsyncOpenAI, path: str) -> bytes:
+    """The raw answer to a GET of `path` (relative to the client's base URL), or one of our errors."""
+    return await _answer(client.get(path, cast_to=bytes), operation=f"GET {path}")
+
+
+async def _answer(sent: Awaitable[bytes], *, operation: str) -> bytes:
     try:
-        return await client.post(
-            path,
-            content=msgspec.json.encode(body),
-            cast_to=bytes,
-            options={"headers": {**_JSON, **(headers or {})}},
-        )
+        return await sent
     except openai.OpenAIError as error:
-        mapped = map_provider_error(error, operation=f"POST {path}")
+        mapped = map_provider_error(error, operation=operation)
         if mapped is error:
             raise
         raise mapped from error

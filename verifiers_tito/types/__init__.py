@@ -35,6 +35,7 @@ from verifiers_tito.types.response import (
 from verifiers_tito.types.sampling import SamplingArgs
 from verifiers_tito.types.serving import FallbackReason, Route, Served
 from verifiers_tito.types.state import State
+from verifiers_tito.types.stitching_config import ControlTextPolicy, StitchingConfig, ThinkingPolicy
 from verifiers_tito.types.tools import Tool
 from verifiers_tito.types.trajectory import StepTokens, TrajectoryStep, step_tokens
 
@@ -42,6 +43,7 @@ __all__ = [
     "AssistantMessage",
     "ClientConfig",
     "ContentPart",
+    "ControlTextPolicy",
     "EncodedTextChunk",
     "FallbackReason",
     "FinishReason",
@@ -61,9 +63,11 @@ __all__ = [
     "Served",
     "State",
     "StepTokens",
+    "StitchingConfig",
     "SystemMessage",
     "TextContentPart",
     "TextMessage",
+    "ThinkingPolicy",
     "Tool",
     "ToolCall",
     "ToolMessage",

@@ -9,6 +9,7 @@ from urllib.parse import urlsplit
 from pydantic import BaseModel, ConfigDict, Field, ValidationError, field_validator
 
 from verifiers_tito.errors import ConfigError
+from verifiers_tito.types.stitching_config import StitchingConfig
 
 _OLD_SPELLING = {"api_base_url": "base_url"}
 
@@ -33,6 +34,7 @@ class ClientConfig(BaseModel):
     max_connections: int = Field(default=28_000, gt=0)
     max_retries: int = Field(default=10, ge=0)
     extra_headers: dict[str, str] = Field(default_factory=dict, repr=False, exclude=True)
+    stitching: StitchingConfig = Field(default_factory=StitchingConfig, exclude=True)
 
     def __init__(self, **fields: Any) -> None:
         for old, new in _OLD_SPELLING.items():

@@ -34,6 +34,14 @@ class FallbackReason(StrEnum):
     NO_NEW_MESSAGES = "no new messages"
     """The prompt ends with the matched assistant turn: nothing was said since."""
     TAIL_NOT_LEGAL = "tail holds an assistant message"
+    TURN_ENDED_OTHERWISE = "turn ended with another role's marker"
+    """The template closes a turn with the next role's marker (GLM), and the model wrote that of another role."""
+    TAIL_MOVED = "template moves a message before the turn"
+    """The template writes a new message (a system message, say) in front of ids that were sampled already."""
+    HISTORY_DEPENDENT = "template looks back further"
+    """What the template writes after the turn depends on more of the history than is rendered for a bridge."""
+    THINKING_STRIPPED = "template strips the thinking"
+    """The policy is the template's view of the history, which leaves sampled thinking out: a new branch begins."""
     TEMPLATE_REFUSED = "template refused the tail"
     """The server could not render the messages after the matched turn (its words are in `detail`)."""
     TEMPLATE_UNPROVABLE = "template not provable"
@@ -50,7 +58,10 @@ class Served:
     """How one turn was served. Counts are token ids of the prompt.
 
     `reused_ids` were sampled or sent in an earlier turn, `bridged_ids` were derived for what came after it; both
-    are zero for messages in. `cached_ids` is what the server found in its prefix cache, where it says so.
+    are zero for messages in. `retokenized_ids` is the whole prompt of a later turn that went in as messages.
+    `cached_ids` is what the server found in its prefix cache, where it says so. `prefix_digest` names the prompt's ids.
+    `tokenizer` tells who derived the new ids, "local" or "server". `neutralized` counts control strings in contents
+    that were kept from becoming control ids, `control_strings` those that became control ids (policy "warn").
     `template_key` names the model, tools and template arguments the prompt was rendered with: turns can only be
     stitched to each other when it is the same.
     """
@@ -60,7 +71,12 @@ class Served:
     detail: str = ""
     reused_ids: int = 0
     bridged_ids: int = 0
+    retokenized_ids: int = 0
     cached_ids: int | None = None
+    neutralized: int = 0
+    control_strings: int = 0
+    tokenizer: str = ""
+    prefix_digest: str = ""
     template_key: str = ""
 
     @property

@@ -1,0 +1,146 @@
+"""Who tokenizes for a model: its own files where they are at hand and proven right, else the server.
+
+first turn        files are looked for and loaded in the background (root of /v1/models, a folder, the local cache)
+second turn       the first turn's messages are rendered with them; if that gives the ids the server echoed, they
+                  are used for this model and these template arguments from now on, and no turn asks the server
+any difference    the model's files are not used again, and a warning says where the ids parted
+"""
+
+from __future__ import annotations
+
+import asyncio
+import logging
+from collections.abc import Awaitable, Callable, Mapping, Sequence
+from dataclasses import dataclass, field
+from typing import Any
+
+from verifiers_tito.clients.native_messages import to_native_messages
+from verifiers_tito.clients.template_input import TemplateInput
+from verifiers_tito.errors import Error, TokenizerUnavailableError
+from verifiers_tito.tokenization import ContentForm, LocalTokenizer, ServerTokenizer, TemplateRefusedError
+from verifiers_tito.types import ControlTextPolicy, Route, StitchingConfig, TrajectoryStep, first_difference
+
+FindRoot = Callable[[str], Awaitable[str | None]]
+"""From a served model's name to where its files are."""
+
+_FORMS = (ContentForm.STRING, ContentForm.PARTS)
+
+
+@dataclass(slots=True, kw_only=True)
+class _LocalFiles:
+    """What is known of one model's local files. `problem` says why they are not used."""
+
+    loading: asyncio.Task[LocalTokenizer]
+    problem: str = ""
+    proven: dict[str, LocalTokenizer] = field(default_factory=dict)
+
+
+class TokenizerChoice:
+    """The choice for each model of one server."""
+
+    def __init__(self, server: ServerTokenizer, config: StitchingConfig, *, find_root: FindRoot) -> None:
+        self.server = server
+        self._config = config
+        self._find_root = find_root
+        self._files: dict[str, _LocalFiles] = {}
+        self._logger = logging.getLogger(__name__)
+
+    def prepare(self, model: str) -> None:
+        """Begins to look for the model's files; nothing waits for it yet."""
+        if self._config.tokenizer != "server" and model not in self._files:
+            self._files[model] = _LocalFiles(loading=asyncio.create_task(self._load(model)))
+
+    async def choose(
+        self, template: TemplateInput, trajectory: Sequence[TrajectoryStep]
+    ) -> LocalTokenizer | ServerTokenizer:
+        """The tokenizer for a turn that continues `trajectory`, whose first turns prove local files."""
+        local = await self.proven(template)
+        if local is not None:
+            return local
+        files = self._files.get(template.model)
+        sample = next((step for step in trajectory if _proves(step, template)), None)
+        if files is None or files.problem or sample is None:
+            return self.server
+        prompt, tokens = to_native_messages(sample["prompt"]), sample["response"].message.tokens
+        return (tokens and self.prove(template, prompt, tokens.prompt_ids)) or self.server
+
+    async def proven(self, template: TemplateInput) -> LocalTokenizer | None:
+        """The local tokenizer if it is loaded and proven for these template arguments."""
+        self.prepare(template.model)
+        files = self._files.get(template.model)
+        if files is None or files.problem:
+            return None
+        try:
+            await asyncio.shield(files.loading)
+        except Error as error:
+            files.problem = str(error)
+            self._logger.info("%s: the server's /tokenize is used: %s", template.model, error)
+            return None
+        return files.proven.get(template.key)
+
+    def prove(
+        self, template: TemplateInput, messages: Sequence[Mapping[str, Any]], server_ids: list[int]
+    ) -> LocalTokenizer | None:
+        """Takes the loaded files for proven if they render `messages` to the ids that the server did."""
+        files = self._files[template.model]
+        loaded = files.loading.result().with_policy(ControlTextPolicy.PARSE)
+        findings = []
+        for form in _FORMS:
+            local = loaded.with_form(form)
+            try:
+                rendering = local.render_now(
+                    messages, tools=template.tools, template_fields=template.rendering["template_fields"]
+                )
+            except TemplateRefusedError as error:
+                findings.append(str(error))
+                continue
+            ids = rendering.ids_from(0)
+            if ids == server_ids:
+                files.proven[template.key] = local.with_policy(self._config.control_text)
+                return files.proven[template.key]
+            findings.append(
+                f"{len(ids)} ids here, {len(server_ids)} on the server, parting at {first_difference(ids, server_ids)}"
+            )
+        files.problem = f"the local tokenizer does not render as the server does ({findings[0]})"
+        self._logger.warning("%s: %s; the server's /tokenize is used instead", template.model, files.problem)
+        return None
+
+    def is_loaded(self, model: str) -> bool:
+        """Whether the model's files are there, proven or not, and nothing speaks against them."""
+        files = self._files.get(model)
+        return files is not None and not files.problem and files.loading.done()
+
+    def problem(self, model: str) -> str:
+        """Why local files are not used for `model`, in words; "" where they are, or where it is not known yet."""
+        if self._config.tokenizer == "server":
+            return "the configuration says so"
+        files = self._files.get(model)
+        return files.problem if files else ""
+
+    async def close(self) -> None:
+        """Stops looking for files."""
+        for files in self._files.values():
+            files.loading.cancel()
+        await asyncio.gather(*(files.loading for files in self._files.values()), return_exceptions=True)
+
+    async def _load(self, model: str) -> LocalTokenizer:
+        place = self._config.tokenizer
+        if isinstance(place, LocalTokenizer):
+            return place
+        if place is None:
+            place = await self._find_root(model)
+            if place is None:
+                raise TokenizerUnavailableError(f"the server does not say where the files of {model} are")
+        return await asyncio.to_thread(LocalTokenizer.load, str(place))
+
+
+def _proves(step: TrajectoryStep, template: TemplateInput) -> bool:
+    """Whether the server rendered this step's prompt itself, in the same way as the turn to come."""
+    response = step.get("response")
+    served = getattr(response, "served", None)
+    return (
+        served is not None
+        and served.route is Route.CHAT
+        and served.template_key == template.key
+        and response.message.tokens is not None
+    )

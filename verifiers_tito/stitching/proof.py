@@ -1,0 +1,205 @@
+"""Proof that a template can be bridged: closes found once, and each kind of tail tried out before it is trusted.
+
+A kind of tail (`user`, `tool`, two `tool`, `tool user`, ...) is proven by rendering it behind a stand-in and behind a
+longer conversation that looks alike to the template. If what follows the assistant's turn is the same text in both,
+the template does not look further back than the stand-in goes. Else, or where the template puts a message of the tail
+in front of the turn, the kind is not bridged and the verdict says why.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass, replace
+from enum import StrEnum
+from itertools import product
+
+from verifiers_tito.stitching.bridge import cut_bridge
+from verifiers_tito.stitching.plan import NativeMessage, Plan, Rendered, RenderRequest
+from verifiers_tito.stitching.stand_in import (
+    CallStyle,
+    Context,
+    StandInStyle,
+    filler_exchange,
+    new_mark,
+    stand_in,
+    synthetic_call,
+    tool_result,
+)
+from verifiers_tito.stitching.turn_close import (
+    BridgeNotFoundError,
+    TurnClose,
+    end_of_mark,
+    find_call_close,
+    find_close,
+)
+from verifiers_tito.tokenization import Rendering, TemplateRefusedError
+
+
+class Verdict(StrEnum):
+    """Whether a kind of tail is bridged."""
+
+    BRIDGED = "bridged"
+    REFUSED = "the template refuses it"
+    UNPROVABLE = "the turn's close is not provable"
+    MOVED = "the template moves a message before the turn"
+    HISTORY_DEPENDENT = "what the template writes depends on more of the history than a stand-in holds"
+
+
+@dataclass(frozen=True, slots=True)
+class TailKind:
+    """The roles of a tail, and whether the turn it answers called tools. More than two results in a row are as two."""
+
+    roles: tuple[str, ...]
+    calls: bool = False
+
+    @classmethod
+    def of(cls, tail: Sequence[NativeMessage], *, after: NativeMessage) -> TailKind:
+        roles = [str(message["role"]) for message in tail]
+        kept = [
+            role for i, role in enumerate(roles) if not (role == "tool" and roles[max(i - 2, 0) : i] == ["tool"] * 2)
+        ]
+        return cls(tuple(kept), calls=bool(after.get("tool_calls")))
+
+    def __str__(self) -> str:
+        return " + ".join(self.roles) + (" (unanswered call)" if self.calls and "tool" not in self.roles else "")
+
+
+STANDARD_KINDS = (
+    TailKind(("user",)),
+    TailKind(("tool",), calls=True),
+    TailKind(("tool", "tool"), calls=True),
+    TailKind(("tool", "user"), calls=True),
+    TailKind(("system", "user")),
+)
+"""What is tried before a run."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class TemplateCloses:
+    """How one template closes turns. `calls` is for turns that call tools, None where it shows none."""
+
+    style: StandInStyle
+    plain: TurnClose
+    calls: TurnClose | None = None
+
+    def of(self, after: NativeMessage) -> list[TurnClose]:
+        """The closes to look for after this turn, the likelier first."""
+        return [self.calls, self.plain] if self.calls and after.get("tool_calls") else [self.plain]
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class TailProof:
+    """What trying out one kind of tail came to. `dropped` are roles whose messages the template does not write at all;
+    `first_id` is the first id of the bridge."""
+
+    verdict: Verdict
+    detail: str = ""
+    dropped: tuple[str, ...] = ()
+    first_id: int | None = None
+
+
+def find_closes() -> Plan[TemplateCloses]:
+    """Raises `BridgeNotFoundError`, or `TemplateRefusedError` where not even two plain turns can be rendered."""
+    style = StandInStyle(mark=new_mark())
+    user: NativeMessage = {"role": "user", "content": "x"}
+    turn = style.assistant({})
+    final, going_on = yield [RenderRequest([user, turn], False), RenderRequest([user, turn, user])]
+    if isinstance(going_on, TemplateRefusedError):
+        raise going_on
+    plain = find_close(_rendering_or_none(final), going_on, style.mark)
+    for call_style, no_content in product((CallStyle.ARGUMENTS_AS_OBJECT, CallStyle.ARGUMENTS_AS_TEXT), (None, "")):
+        styled = replace(style, calls=call_style, no_content=no_content)
+        found = yield from _find_call_close(styled, user, plain)
+        if found is not None:
+            return found
+    return TemplateCloses(style=replace(style, calls=CallStyle.NOT_SHOWN), plain=plain)
+
+
+def prove_tail(kind: TailKind, context: Context, closes: TemplateCloses) -> Plan[TailProof]:
+    """Tries one kind of tail behind one kind of history."""
+    after, tail, words = _synthetic(kind)
+    style = closes.style
+    short = stand_in(style, context=context, after=after, tail=tail)
+    more = [*filler_exchange(), *(style.tool_round() if context.tools else [])]
+    longer = [*style.context(context), *more, style.assistant(after), *tail]
+    renderings = yield [RenderRequest(short), RenderRequest(longer)]
+    return _judge(renderings, closes, after, words, tail)
+
+
+def strips_reasoning(kind: TailKind, closes: TemplateCloses) -> Plan[bool]:
+    """Whether the template leaves the reasoning of an assistant's turn out once this kind of tail follows it."""
+    after, tail, _ = _synthetic(kind)
+    word = new_mark()
+    turn = {**closes.style.assistant(after), "reasoning": word, "reasoning_content": word}
+    user: NativeMessage = {"role": "user", "content": "x"}
+    final, followed = yield [RenderRequest([user, turn], False), RenderRequest([user, turn, *tail])]
+    if isinstance(final, TemplateRefusedError) or isinstance(followed, TemplateRefusedError):
+        return False
+    return word in final.text and word not in followed.text
+
+
+def _find_call_close(style: StandInStyle, user: NativeMessage, plain: TurnClose) -> Plan[TemplateCloses | None]:
+    """None where the template does not write the call in this style, or refuses it."""
+    call, word = synthetic_call(0), new_mark()
+    silent = style.assistant({"tool_calls": [call]})
+    talking = {**silent, "content": word}
+    result = tool_result(call, word[:-1])
+    final, going_on, both = yield [
+        RenderRequest([user, silent], False),
+        RenderRequest([user, silent, result]),
+        RenderRequest([user, talking, result]),
+    ]
+    if isinstance(going_on, TemplateRefusedError) or style.mark not in going_on.text:
+        return None
+    calls = find_call_close(_rendering_or_none(final), going_on, style.mark, plain=plain)
+    behind = not isinstance(both, TemplateRefusedError) and both.text.rfind(word) > both.text.rfind(style.mark) >= 0
+    if not plain.is_opener:
+        plain = replace(plain, ended_by=plain.ended_by | calls.ended_by)
+    return TemplateCloses(style=replace(style, content_with_calls=not behind), plain=plain, calls=calls)
+
+
+def _synthetic(kind: TailKind) -> tuple[NativeMessage, list[NativeMessage], list[str]]:
+    """A turn and a tail of this kind, with a word of its own as the content of each message of the tail."""
+    count = max(kind.roles.count("tool"), 1)
+    calls = [synthetic_call(number) for number in range(count)]
+    after: NativeMessage = {"role": "assistant", "content": None, "tool_calls": calls}
+    if not kind.calls:
+        after = {"role": "assistant", "content": "x"}
+    words = [new_mark() for _ in kind.roles]
+    unanswered = iter(calls)
+    tail: list[NativeMessage] = [
+        tool_result(next(unanswered), word) if role == "tool" else {"role": role, "content": word}
+        for role, word in zip(kind.roles, words, strict=True)
+    ]
+    return after, tail, words
+
+
+def _judge(
+    renderings: Sequence[Rendered],
+    closes: TemplateCloses,
+    after: NativeMessage,
+    words: Sequence[str],
+    tail: Sequence[NativeMessage],
+) -> TailProof:
+    short, longer = renderings
+    if isinstance(short, TemplateRefusedError):
+        return TailProof(verdict=Verdict.REFUSED, detail=str(short))
+    if isinstance(longer, TemplateRefusedError):
+        return TailProof(verdict=Verdict.HISTORY_DEPENDENT, detail=str(longer))
+    mark = closes.style.mark
+    try:
+        end = end_of_mark(short, mark)
+        moved = [message["role"] for word, message in zip(words, tail, strict=True) if word in short.text[:end]]
+        if moved:
+            return TailProof(verdict=Verdict.MOVED, detail=f"it writes {', '.join(moved)} before the turn")
+        bridges = [cut_bridge(rendering, mark, closes.of(after)) for rendering in (short, longer)]
+    except BridgeNotFoundError as error:
+        return TailProof(verdict=Verdict.UNPROVABLE, detail=str(error))
+    if bridges[0].ids != bridges[1].ids:
+        return TailProof(verdict=Verdict.HISTORY_DEPENDENT)
+    dropped = tuple(message["role"] for word, message in zip(words, tail, strict=True) if word not in short.text)
+    return TailProof(verdict=Verdict.BRIDGED, dropped=dropped, first_id=bridges[0].ids[0])
+
+
+def _rendering_or_none(rendered: Rendered) -> Rendering | None:
+    return None if isinstance(rendered, TemplateRefusedError) else rendered

@@ -1,0 +1,116 @@
+"""Stand-in conversations: short ones that a template renders around a turn as it would render the real one.
+
+Rendering a whole history to learn what follows its last turn would cost more with every turn. A template looks back
+at little: whether there is a system message, whether tools have answered before, which calls the last turn made. A
+stand-in keeps that, and the real messages of the tail; everything the model wrote is one word that occurs nowhere else:
+
+    [system "x"] user "x" [one round of tools] assistant MARK [its calls] + the tail
+"""
+
+from __future__ import annotations
+
+import random
+import string
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from enum import Enum
+from typing import Any
+
+from verifiers_tito.stitching.plan import NativeMessage
+
+_FILLER = "x"
+
+
+@dataclass(frozen=True, slots=True)
+class Context:
+    """What templates look back at, in the history before the turn that is continued."""
+
+    system: bool = False
+    """It begins with a system message."""
+    tools: bool = False
+    """Tools have answered in it."""
+
+
+class CallStyle(Enum):
+    """How a stand-in shows a turn that called tools, so that the template writes the calls."""
+
+    ARGUMENTS_AS_OBJECT = "arguments as an object"
+    ARGUMENTS_AS_TEXT = "arguments as a text"
+    NOT_SHOWN = "not shown"
+    """The template writes no calls: the turn is its content."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class StandInStyle:
+    """How one template wants its stand-ins. `content_with_calls` is false where the template puts the content of a
+    calling turn behind the tools' answers; `no_content` is the content of a turn that only calls tools."""
+
+    mark: str
+    calls: CallStyle = CallStyle.ARGUMENTS_AS_OBJECT
+    no_content: str | None = None
+    content_with_calls: bool = True
+
+    def assistant(self, after: NativeMessage) -> dict[str, Any]:
+        """The marked turn in the place of `after`. Ids and names of its calls are kept: tool results refer to them."""
+        calls = after.get("tool_calls") or []
+        if not calls or self.calls is CallStyle.NOT_SHOWN:
+            return {"role": "assistant", "content": self.mark}
+        has_content = bool(after.get("content")) and self.content_with_calls
+        return {
+            "role": "assistant",
+            "content": self.mark if has_content else self.no_content,
+            "tool_calls": [self._call(call) for call in calls],
+        }
+
+    def context(self, context: Context) -> list[NativeMessage]:
+        """The messages before the marked turn."""
+        opening: list[NativeMessage] = [{"role": "user", "content": _FILLER}]
+        if context.system:
+            opening.insert(0, {"role": "system", "content": _FILLER})
+        if not context.tools:
+            return opening
+        return [*opening, *self.tool_round()]
+
+    def tool_round(self) -> list[NativeMessage]:
+        """A call, its answer, the model's answer to that, and the user again."""
+        call = synthetic_call(0)
+        turn = {"role": "assistant", "content": self.no_content, "tool_calls": [self._call(call, argument=_FILLER)]}
+        if self.calls is CallStyle.NOT_SHOWN:
+            turn = {"role": "assistant", "content": _FILLER, "tool_calls": [call]}
+        return [turn, tool_result(call, _FILLER), *filler_exchange()]
+
+    def _call(self, call: NativeMessage, *, argument: str | None = None) -> dict[str, Any]:
+        arguments: Any = {"x": argument or self.mark}
+        if self.calls is CallStyle.ARGUMENTS_AS_TEXT:
+            arguments = f'{{"x": "{argument or self.mark}"}}'
+        function: Mapping[str, Any] = call["function"]
+        return {
+            "id": call.get("id"),
+            "type": "function",
+            "function": {"name": function["name"], "arguments": arguments},
+        }
+
+
+def new_mark() -> str:
+    """A word of letters that nobody else can know, so that no message can hold it."""
+    return f"Qz{''.join(random.SystemRandom().choices(string.ascii_lowercase, k=16))}zQ"
+
+
+def filler_exchange() -> list[NativeMessage]:
+    return [{"role": "assistant", "content": _FILLER}, {"role": "user", "content": _FILLER}]
+
+
+def synthetic_call(number: int) -> dict[str, Any]:
+    """A call for probing. Its id has nine letters and digits: Mistral's templates insist on that."""
+    return {"id": f"call{number:05}", "type": "function", "function": {"name": "f", "arguments": "{}"}}
+
+
+def tool_result(call: NativeMessage, content: str) -> dict[str, Any]:
+    return {"role": "tool", "tool_call_id": call["id"], "content": content}
+
+
+def stand_in(
+    style: StandInStyle, *, context: Context, after: NativeMessage, tail: Sequence[NativeMessage]
+) -> list[NativeMessage]:
+    """The conversation to render for the bridge from the turn `after` to `tail`."""
+    return [*style.context(context), style.assistant(after), *tail]

@@ -1,0 +1,143 @@
+"""How a template closes an assistant's turn, found by comparing a turn that ends a conversation with one that does not.
+
+    ... assistant MARK                ──►  MARK <|im_end|> \\n                          the turn ends the conversation
+    ... assistant MARK, user "x"      ──►  MARK <|im_end|> \\n <|im_start|> user ...    the conversation goes on
+
+The close begins at the first control token after the mark. What both renderings have in common from there on is the
+close; it is what a model may have sampled of it already. Three other habits are told apart:
+
+- The template writes nothing (GLM): the next message's own marker is both the stop token and the opener.
+- It ends a conversation with another token than a turn (gpt-oss: `<|return|>`, `<|end|>`): either closes a turn.
+- A turn that calls tools ends otherwise (gpt-oss: `<|call|>`): looked at separately, behind the call's own syntax.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import Any
+
+from verifiers_tito.errors import Error
+from verifiers_tito.tokenization import Control, Rendering
+from verifiers_tito.types import first_difference
+
+
+class BridgeNotFoundError(Error):
+    """The rendering does not show where the assistant's turn ends; the message says what was seen instead."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class TurnClose:
+    """`ids` (K,) is what the template writes between a turn and the next opener, or the first id of what follows
+    where it writes nothing (`is_opener`). A turn whose last id is in `ended_by` was ended by the model.
+
+    `start` is the control token it begins with, in text, if that is always the same; `call_end` is the syntax between
+    the last argument of a call and the close.
+    """
+
+    ids: list[int]
+    ended_by: frozenset[int]
+    start: str | None
+    is_opener: bool = False
+    call_end: str = ""
+
+    def position(self, rendering: Rendering, mark: str) -> int:
+        """Where the close of the marked turn begins in `rendering`. Raises `BridgeNotFoundError`."""
+        end = end_of_mark(rendering, mark)
+        if rendering.text.startswith(self.call_end, end):
+            control = rendering.next_control(end + len(self.call_end))
+            between = rendering.text[end + len(self.call_end) : control.start if control else None]
+            if control is not None and not between.strip() and self.start in (None, control.text):
+                return control.start
+        control = rendering.next_control(end)
+        while self.start is not None and self.call_end and control is not None:
+            if control.text == self.start:
+                return control.start
+            control = rendering.next_control(control.end)
+        seen = rendering.text[end : end + 40]
+        raise BridgeNotFoundError(f"the assistant's turn is followed by {seen!r}, not by {self.start or 'a marker'!r}")
+
+
+def find_close(final: Rendering | None, going_on: Rendering, mark: str) -> TurnClose:
+    """The close of a turn of plain text. `final` is None where the template does not end with an assistant's turn."""
+    end = end_of_mark(going_on, mark)
+    control = going_on.next_control(end)
+    gap = going_on.text[end : control.start if control else None]
+    if control is None or gap.strip():
+        raise BridgeNotFoundError(
+            f"the template closes an assistant's turn with {gap[:40]!r}, which is no control token: what a model "
+            "samples may merge with it"
+        )
+    if final is None:
+        return _close_at(control, going_on, final=None, final_control=None)
+    final_control = final.next_control(end_of_mark(final, mark))
+    if final_control is None and not final.text[end_of_mark(final, mark) :].strip():
+        first = going_on.ids_from(control.start)[:1]
+        return TurnClose(ids=first, ended_by=frozenset(first), start=None, is_opener=True)
+    return _close_at(control, going_on, final=final, final_control=final_control)
+
+
+def find_call_close(final: Rendering | None, going_on: Rendering, mark: str, *, plain: TurnClose) -> TurnClose:
+    """The close of a turn that calls tools. `plain` is the close of one that does not."""
+    end = end_of_mark(going_on, mark)
+    text = going_on.text[end:]
+    final_text = text if final is None else final.text[end_of_mark(final, mark) :]
+    common = common_length(text, final_text)
+    within = [control for control in _controls(going_on, end) if control.end - end <= common]
+    control = next((control for control in within if control.text == plain.start), None)
+    if control is None and final is not None and not plain.is_opener and within:
+        control = within[-1] if not final_text[within[-1].end - end :].strip() else None
+    if control is None:
+        return _opener_after(final_text.rstrip(), going_on, end)
+    final_control = final.next_control(end_of_mark(final, mark) + control.start - end) if final else None
+    close = _close_at(control, going_on, final=final, final_control=final_control)
+    return TurnClose(
+        ids=close.ids,
+        ended_by=close.ended_by | plain.ended_by,
+        start=close.start,
+        call_end=text[: control.start - end],
+    )
+
+
+def end_of_mark(rendering: Rendering, mark: str) -> int:
+    found = rendering.text.rfind(mark)
+    if found < 0:
+        raise BridgeNotFoundError("the template does not write what the assistant said")
+    return found + len(mark)
+
+
+def common_length(one: Sequence[Any], other: Sequence[Any]) -> int:
+    """How long the beginning is that both share."""
+    position = first_difference(one, other)
+    return len(one) if position is None else position
+
+
+def _close_at(
+    control: Control, going_on: Rendering, *, final: Rendering | None, final_control: Control | None
+) -> TurnClose:
+    ids = going_on.ids_from(control.start)
+    if final is None or final_control is None:
+        return TurnClose(ids=ids[:1], ended_by=frozenset(ids[:1]), start=control.text)
+    final_ids = final.ids_from(final_control.start)
+    close = ids[: common_length(ids, final_ids) or 1]
+    inner = {final.ids_from(inner.start)[0] for inner in _controls(final, final_control.start)} & set(close)
+    return TurnClose(ids=close, ended_by=frozenset({close[0], final_ids[0], *inner}), start=control.text)
+
+
+def _opener_after(call_end: str, going_on: Rendering, end: int) -> TurnClose:
+    control = going_on.next_control(end + len(call_end))
+    gap = going_on.text[end + len(call_end) : control.start if control else None]
+    if control is None or gap.strip() or not going_on.text.startswith(call_end, end):
+        raise BridgeNotFoundError(
+            f"after a tool call the template goes on with {gap[:40]!r}, which is no control token"
+        )
+    first = going_on.ids_from(control.start)[:1]
+    return TurnClose(ids=first, ended_by=frozenset(first), start=None, is_opener=True, call_end=call_end)
+
+
+def _controls(rendering: Rendering, start: int) -> list[Control]:
+    found = []
+    while (control := rendering.next_control(start)) is not None:
+        found.append(control)
+        start = control.end
+    return found

@@ -1,0 +1,243 @@
+"""A chat tokenizer from files: the model's own tokenizer and template, rendered by transformers in its sandbox.
+
+    messages ──(in the form that vLLM or transformers gives them)──► template ──► text ──► ids, where asked for
+
+Under the policy "text" a content's control strings are tokenized as ordinary text: the rendered text is cut inside
+them, so that no piece holds one, and the ids are counted afterwards to be sure.
+"""
+
+from __future__ import annotations
+
+import copy
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass
+from functools import cached_property
+from hashlib import blake2b
+from pathlib import Path
+from typing import Any, Self
+
+from verifiers_tito.errors import TokenizerUnavailableError, UntrustedTextError
+from verifiers_tito.tokenization.chat_tokenizer import TemplateRefusedError
+from verifiers_tito.tokenization.control_strings import ControlStrings
+from verifiers_tito.tokenization.disguise import Disguise, Guarded
+from verifiers_tito.tokenization.rendering import Control
+from verifiers_tito.tokenization.template_messages import (
+    NOT_FOR_TEMPLATES,
+    ContentForm,
+    to_template_messages,
+    to_template_tools,
+)
+from verifiers_tito.types import ControlTextPolicy
+
+
+class LocalTokenizer:
+    """Renders with a `transformers` tokenizer that has a chat template (or with `chat_template`, if given).
+
+    Cheap to copy with other settings (`with_form`, `with_policy`): the vocabulary is shared. `form` defaults to what
+    `transformers.apply_chat_template` does; a client finds out which form its server uses.
+    """
+
+    def __init__(
+        self,
+        tokenizer: Any,
+        *,
+        chat_template: str | None = None,
+        form: ContentForm = ContentForm.AS_GIVEN,
+        policy: ControlTextPolicy = ControlTextPolicy.TEXT,
+    ) -> None:
+        template = chat_template or tokenizer.chat_template
+        if not isinstance(template, str) or not template:
+            raise TokenizerUnavailableError(
+                f"the tokenizer {tokenizer.name_or_path or type(tokenizer).__name__!r} has no chat template; "
+                "give one: LocalTokenizer(tokenizer, chat_template=...)"
+            )
+        self.form = form
+        self.policy = policy
+        self.chat_template = template
+        unknown = tokenizer.unk_token if tokenizer.unk_token != tokenizer.eos_token else None
+        self.controls = ControlStrings.of_added_tokens(tokenizer.added_tokens_decoder, but_not=unknown)
+        self._tokenizer = tokenizer
+        self._codec = _Codec(tokenizer)
+
+    @classmethod
+    def load(cls, place: Path | str, **settings: Any) -> Self:
+        """From a model's folder, or a model's name where its files are in the local Hugging Face cache.
+
+        Takes about a second. Raises `TokenizerUnavailableError`; nothing is downloaded.
+        """
+        try:
+            from transformers import PreTrainedTokenizerFast  # noqa: PLC0415  late: a second, and an extra
+        except ImportError as error:
+            raise TokenizerUnavailableError(
+                "a local tokenizer needs transformers; run: pip install 'verifiers-tito[local]'"
+            ) from error
+        if Path(place).is_dir() and not (Path(place) / "tokenizer.json").exists():
+            raise TokenizerUnavailableError(f"there is no tokenizer.json in {place}")
+        try:
+            tokenizer = PreTrainedTokenizerFast.from_pretrained(str(place), local_files_only=True)
+        except Exception as error:  # whatever a broken file makes the library raise
+            first_line = (str(error).splitlines() or [""])[0]
+            raise TokenizerUnavailableError(f"the tokenizer at {place} cannot be loaded: {first_line}") from error
+        return cls(tokenizer, **settings)
+
+    @cached_property
+    def template_digest(self) -> str:
+        """Names template and control tokens."""
+        material = repr((self.chat_template, sorted(self.controls.ids.items())))
+        return blake2b(material.encode(), digest_size=8).hexdigest()
+
+    @property
+    def transformers_tokenizer(self) -> Any:
+        return self._tokenizer
+
+    def with_form(self, form: ContentForm) -> LocalTokenizer:
+        return self._with(form=form)
+
+    def with_policy(self, policy: ControlTextPolicy) -> LocalTokenizer:
+        return self._with(policy=policy)
+
+    def encode(self, text: str) -> list[int]:
+        """Ids of a text in which control strings are control tokens; nothing is put in front."""
+        return self._codec.encode(text)
+
+    def decode(self, token_ids: Sequence[int]) -> str:
+        return str(self._tokenizer.decode(list(token_ids)))
+
+    async def render(
+        self,
+        messages: Sequence[Mapping[str, Any]],
+        *,
+        model: str,
+        tools: Sequence[Mapping[str, Any]] | None,
+        template_fields: Mapping[str, Any],
+        add_generation_prompt: bool,
+    ) -> LocalRendering:
+        return self.render_now(
+            messages, tools=tools, template_fields=template_fields, add_generation_prompt=add_generation_prompt
+        )
+
+    def render_now(
+        self,
+        messages: Sequence[Mapping[str, Any]],
+        *,
+        tools: Sequence[Mapping[str, Any]] | None = None,
+        template_fields: Mapping[str, Any] | None = None,
+        add_generation_prompt: bool = True,
+    ) -> LocalRendering:
+        """As `ChatTokenizer.render`; a local rendering needs no waiting."""
+        disguise = Disguise(self.controls)
+        guards = self.policy is not ControlTextPolicy.PARSE
+        fields = template_fields or {}
+        text = self._apply_template(
+            disguise.messages(messages) if guards else messages,
+            tools,
+            chat_template=fields.get("chat_template") or self.chat_template,
+            arguments=fields.get("chat_template_kwargs") or {},
+            add_generation_prompt=add_generation_prompt,
+        )
+        return LocalRendering(guarded=disguise.reveal(text), controls=self.controls, encode=self._codec)
+
+    def _apply_template(
+        self,
+        messages: Sequence[Mapping[str, Any]],
+        tools: Sequence[Mapping[str, Any]] | None,
+        *,
+        chat_template: str,
+        arguments: Mapping[str, Any],
+        add_generation_prompt: bool,
+    ) -> str:
+        if not messages:
+            raise TemplateRefusedError("there is no message to render: a conversation holds at least one")
+        conversation = to_template_messages(
+            messages, form=self.form, knows_developer="'developer'" in chat_template or '"developer"' in chat_template
+        )
+        try:
+            return str(
+                self._tokenizer.apply_chat_template(
+                    conversation,
+                    tools=to_template_tools(tools, form=self.form),
+                    chat_template=chat_template,
+                    tokenize=False,
+                    add_generation_prompt=add_generation_prompt,
+                    **{key: value for key, value in arguments.items() if key not in NOT_FOR_TEMPLATES},
+                )
+            )
+        except Exception as error:  # a template is a program: whatever it raises is its answer to this conversation
+            raise TemplateRefusedError(f"the chat template refused: {error}") from error
+
+    def _with(self, **settings: Any) -> LocalTokenizer:
+        twin = copy.copy(self)
+        for name, value in settings.items():
+            setattr(twin, name, value)
+        return twin
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class LocalRendering:
+    """A rendering whose ids are made when they are asked for. See `Rendering`."""
+
+    guarded: Guarded
+    controls: ControlStrings
+    encode: _Codec
+
+    @property
+    def text(self) -> str:
+        return self.guarded.text
+
+    @property
+    def neutralized(self) -> int:
+        return len(self.controls.cuts(self.text, self.guarded.spans)) if self.guarded.spans else 0
+
+    def next_control(self, start: int) -> Control | None:
+        while match := self.controls.find(self.text, start):
+            inside = [span for span in self.guarded.spans if span[0] < match.end() and match.start() < span[1]]
+            if not inside:
+                return Control(match.start(), match.end(), match[0])
+            start = max(match.start() + 1, inside[0][0])
+        return None
+
+    def ids_from(self, start: int) -> list[int]:
+        """Raises `UntrustedTextError` where a content would still become control ids all the same."""
+        text = self.text[start:] if start else self.text
+        spans = [(max(a - start, 0), b - start) for a, b in self.guarded.spans if b > start]
+        cuts = self.controls.cuts(text, spans)
+        ids = self.encode.pieces([text[a:b] for a, b in zip([0, *cuts], [*cuts, len(text)], strict=True)])
+        if spans or not text.isascii():
+            self._check(start, ids)
+        return ids
+
+    def _check(self, start: int, ids: list[int]) -> None:
+        """Counts the control ids: a normalizer can make control strings of characters that look alike."""
+        expected = 0
+        control = self.next_control(start)
+        while control is not None:
+            expected += 1
+            control = self.next_control(control.end)
+        found = sum(token_id in self.controls.id_set for token_id in ids)
+        if found != expected:
+            raise UntrustedTextError(
+                f"{found} control ids came out of a prompt whose template wrote {expected}: a message's content would "
+                "become control tokens; clean it, or use the policy 'parse'"
+            )
+
+
+class _Codec:
+    """Texts to ids with a transformers tokenizer, in pieces that do not know of each other.
+
+    SentencePiece vocabularies put a space in front of a text; a piece from the middle of one is tokenized behind a
+    line break, which merges with nothing there, to do without.
+    """
+
+    def __init__(self, tokenizer: Any) -> None:
+        self._encode: Callable[..., Any] = tokenizer.backend_tokenizer.encode
+        self._anchor = "" if tokenizer.convert_ids_to_tokens(self.encode("a")) == ["a"] else "\n"
+
+    def encode(self, text: str) -> list[int]:
+        return list(self._encode(text, add_special_tokens=False).ids)
+
+    def pieces(self, pieces: Sequence[str]) -> list[int]:
+        anchor = self.encode(self._anchor) if len(pieces) > 1 else []
+        ids = self.encode(pieces[0])
+        for piece in pieces[1:]:
+            ids += self.encode(self._anchor + piece)[len(anchor) :]
+        return ids

@@ -1,0 +1,43 @@
+"""Choices about stitching that change what is sent: who tokenizes, what untrusted text may do, what happens to
+thinking in the history."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from enum import StrEnum
+from typing import Any, Literal
+
+
+class ControlTextPolicy(StrEnum):
+    """What becomes of control strings (`<|im_end|>`) inside user and tool messages."""
+
+    TEXT = "text"
+    """They stay text, always. Where that cannot be had, the turn fails with an `UntrustedTextError`."""
+    WARN = "warn"
+    """They stay text where that can be had; elsewhere they pass, counted and with a warning."""
+    PARSE = "parse"
+    """They become control ids, as the chat template does it."""
+
+
+class ThinkingPolicy(StrEnum):
+    """What becomes of sampled reasoning that the template would leave out of the history."""
+
+    KEEP = "keep"
+    """It stays: every id that was sampled is in the next prompt."""
+    TEMPLATE = "template"
+    """The template's view: the prompt is rendered anew without it, which begins a new branch of the trajectory."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class StitchingConfig:
+    """`tokenizer` says who tokenizes what environments say.
+
+    None finds the served model's own files (the `root` of `/v1/models`, a folder or a name in the local Hugging Face
+    cache) and does without where there are none; a folder or a name uses that one; `"server"` always asks the server's
+    `/tokenize`; a `LocalTokenizer` that is loaded already is shared. Local files are trusted only after they have
+    given the ids that the server echoed.
+    """
+
+    tokenizer: Any | Literal["server"] | None = None
+    control_text: ControlTextPolicy = ControlTextPolicy.TEXT
+    thinking: ThinkingPolicy = ThinkingPolicy.KEEP
