@@ -20,6 +20,8 @@ from verifiers_tito.local.models import build_model
 from verifiers_tito.local.server import LocalServer
 from verifiers_tito.local.server_options import LocalServerOptions
 from verifiers_tito.testing import FakeModel, FakeTokenizer, FakeVLLM, Script, load_tokenizer
+from verifiers_tito.tokenization import LocalTokenizer
+from verifiers_tito.types import StitchingConfig
 
 gc.set_threshold(200_000, 50, 100)
 """Seldom: every full collection walks the vocabularies, 150,000 tokens each. pytest collects once more at the end, so
@@ -28,6 +30,11 @@ that what was left open is still found."""
 MODELS = Path(__file__).parent.parent / ".models"
 API_KEY = "test-key"
 FAKE_MODEL = "fake"
+
+def locally(fake: FakeVLLM) -> StitchingConfig:
+    """A client's choice to tokenize with the fake's own tokenizer, which need not be loaded anew."""
+    return StitchingConfig(tokenizer=LocalTokenizer(fake.tokenizer.transformers_tokenizer))
+
 
 FakeMaker = Callable[..., AbstractAsyncContextManager[FakeVLLM]]
 """`async with make(script, **options) as fake`: a fake that plays `script`, as if freshly started."""

@@ -2,9 +2,9 @@
 
     import verifiers_tito as vf
 
-is the whole author-facing face. Clients (which need the OpenAI package) and datums (which need numpy) are loaded when
-first asked for, because those two take longer to import than all the rest; torch, transformers and vllm are never
-loaded by this import.
+is the whole author-facing face. Clients and tokenizers (which need the OpenAI package) and datums (which need numpy)
+are loaded when first asked for, because those take longer to import than all the rest; torch, transformers and vllm
+are never loaded by this import.
 """
 
 from importlib import import_module
@@ -32,15 +32,18 @@ from verifiers_tito.errors import (
     ModelError,
     OverlongPromptError,
     RewardError,
+    TokenizerUnavailableError,
     ToolCallError,
     ToolError,
     ToolParseError,
+    UntrustedTextError,
 )
-from verifiers_tito.rollouts import RolloutSummary, summarize
+from verifiers_tito.rollouts import Continuity, RolloutSummary, continuity, run_metrics, summarize
 from verifiers_tito.rubrics import Rubric
 from verifiers_tito.types import (
     AssistantMessage,
     ClientConfig,
+    ControlTextPolicy,
     FallbackReason,
     Message,
     Messages,
@@ -51,8 +54,10 @@ from verifiers_tito.types import (
     Served,
     State,
     StepTokens,
+    StitchingConfig,
     SystemMessage,
     TextMessage,
+    ThinkingPolicy,
     Tool,
     ToolCall,
     ToolMessage,
@@ -64,12 +69,15 @@ from verifiers_tito.types import (
 if TYPE_CHECKING:
     from verifiers_tito.clients import OpenAIChatCompletionsClient, OpenAIChatCompletionsTokenClient
     from verifiers_tito.datums import Datum, DatumSet, Split, build_datums, read_datums, write_datums
+    from verifiers_tito.tokenization import LocalTokenizer
 
 __all__ = [
     "AssistantMessage",
     "Client",
     "ClientConfig",
     "ConfigError",
+    "Continuity",
+    "ControlTextPolicy",
     "Datum",
     "DatumError",
     "DatumSet",
@@ -81,6 +89,7 @@ __all__ = [
     "InfraError",
     "InvalidModelResponseError",
     "LocalServerError",
+    "LocalTokenizer",
     "Message",
     "Messages",
     "ModelError",
@@ -100,8 +109,11 @@ __all__ = [
     "Split",
     "State",
     "StepTokens",
+    "StitchingConfig",
     "SystemMessage",
     "TextMessage",
+    "ThinkingPolicy",
+    "TokenizerUnavailableError",
     "Tool",
     "ToolCall",
     "ToolCallError",
@@ -109,12 +121,15 @@ __all__ = [
     "ToolMessage",
     "ToolParseError",
     "TrajectoryStep",
+    "UntrustedTextError",
     "UserMessage",
     "build_datums",
     "cleanup",
     "content_to_text",
+    "continuity",
     "load_environment",
     "read_datums",
+    "run_metrics",
     "stop",
     "summarize",
     "teardown",
@@ -124,7 +139,11 @@ __all__ = [
 __version__ = "0.1.0"
 
 
-_CLIENTS = frozenset({"OpenAIChatCompletionsClient", "OpenAIChatCompletionsTokenClient"})
+_LATE = {
+    "OpenAIChatCompletionsClient": "clients",
+    "OpenAIChatCompletionsTokenClient": "clients",
+    "LocalTokenizer": "tokenization",
+}
 
 
 def __dir__() -> list[str]:
@@ -134,5 +153,4 @@ def __dir__() -> list[str]:
 def __getattr__(name: str) -> Any:
     if name not in __all__:
         raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
-    part = "clients" if name in _CLIENTS else "datums"
-    return getattr(import_module(f"{__name__}.{part}"), name)
+    return getattr(import_module(f"{__name__}.{_LATE.get(name, 'datums')}"), name)

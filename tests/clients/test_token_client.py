@@ -9,7 +9,7 @@ from openai import AsyncOpenAI, AuthenticationError
 
 import verifiers_tito as vf
 from tests.conftest import FAKE_MODEL as MODEL
-from tests.conftest import FakeMaker
+from tests.conftest import FakeMaker, locally
 from verifiers_tito.testing import Completion, FakeRequest, FakeVLLM, random_tokens
 
 SYSTEM = vf.SystemMessage(content="You are terse.")
@@ -19,7 +19,7 @@ PICTURE = [{"type": "image_url", "image_url": {"url": "data:image/png;base64,AA=
 
 
 def config_of(fake: FakeVLLM, **fields: Any) -> vf.ClientConfig:
-    return vf.ClientConfig(**{"base_url": fake.base_url, "max_retries": 0, **fields})
+    return vf.ClientConfig(**{"base_url": fake.base_url, "max_retries": 0, "stitching": locally(fake), **fields})
 
 
 def fresh_state(**fields: Any) -> vf.State:

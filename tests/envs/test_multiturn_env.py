@@ -9,7 +9,7 @@ import pytest
 from openai import AuthenticationError
 
 import verifiers_tito as vf
-from tests.conftest import FAKE_MODEL, FakeMaker
+from tests.conftest import FAKE_MODEL, FakeMaker, locally
 from verifiers_tito.testing import Completion, FakeVLLM, replies_by_turn
 
 
@@ -296,7 +296,7 @@ async def test_a_group_has_rewards_and_advantages_that_sum_to_zero(qwen3_fake: F
     env = make(max_turns=1, rubric=vf.Rubric(is_good))
     async with (
         qwen3_fake(script) as fake,
-        vf.OpenAIChatCompletionsTokenClient(vf.ClientConfig(base_url=fake.base_url)) as client,
+        vf.OpenAIChatCompletionsTokenClient(vf.ClientConfig(base_url=fake.base_url, stitching=locally(fake))) as client,
     ):
         states = await env.run_group([env.dataset[0]] * 4, client, FAKE_MODEL, max_concurrent=2)
         single = await env.run_rollout(env.dataset[0], client, FAKE_MODEL)
@@ -339,7 +339,7 @@ async def test_a_rubric_that_needs_a_group_is_refused_before_the_model_is_asked(
     env = make(rubric=vf.Rubric(lambda states: [1.0]))
     async with (
         qwen3_fake(always("x")) as fake,
-        vf.OpenAIChatCompletionsTokenClient(vf.ClientConfig(base_url=fake.base_url)) as client,
+        vf.OpenAIChatCompletionsTokenClient(vf.ClientConfig(base_url=fake.base_url, stitching=locally(fake))) as client,
     ):
         with pytest.raises(vf.ConfigError, match="scores a group"):
             await env.run_rollout(env.dataset[0], client, FAKE_MODEL)
@@ -351,7 +351,7 @@ async def test_a_limit_that_lets_nothing_run_is_refused(qwen3_fake: FakeMaker, l
     env = make(max_turns=1)
     async with (
         qwen3_fake(always("x")) as fake,
-        vf.OpenAIChatCompletionsTokenClient(vf.ClientConfig(base_url=fake.base_url)) as client,
+        vf.OpenAIChatCompletionsTokenClient(vf.ClientConfig(base_url=fake.base_url, stitching=locally(fake))) as client,
     ):
         with pytest.raises(vf.ConfigError, match="max_concurrent must be positive"):
             await env.run_group([env.dataset[0]], client, FAKE_MODEL, max_concurrent=limit)
@@ -400,7 +400,7 @@ async def test_the_environment_s_parser_reaches_its_rubric(qwen3_fake: FakeMaker
     env = make(max_turns=1, parser=str.upper, rubric=vf.Rubric(lambda parser, completion: len(parser("ab"))))
     async with (
         qwen3_fake(always("x")) as fake,
-        vf.OpenAIChatCompletionsTokenClient(vf.ClientConfig(base_url=fake.base_url)) as client,
+        vf.OpenAIChatCompletionsTokenClient(vf.ClientConfig(base_url=fake.base_url, stitching=locally(fake))) as client,
     ):
         state = await env.run_rollout(env.dataset[0], client, FAKE_MODEL)
     assert state["reward"] == 2.0

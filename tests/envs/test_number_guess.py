@@ -3,7 +3,7 @@ from __future__ import annotations
 import pytest
 
 import verifiers_tito as vf
-from tests.conftest import FAKE_MODEL, FakeMaker
+from tests.conftest import FAKE_MODEL, FakeMaker, locally
 from verifiers_tito.testing import replies_by_turn
 
 
@@ -24,7 +24,7 @@ async def test_games_are_played_and_scored(
     opening_turns = 2  # the assistant turns of the example game
     async with (
         qwen3_fake(replies_by_turn([*["unused"] * opening_turns, *guesses])) as fake,
-        vf.OpenAIChatCompletionsTokenClient(vf.ClientConfig(base_url=fake.base_url)) as client,
+        vf.OpenAIChatCompletionsTokenClient(vf.ClientConfig(base_url=fake.base_url, stitching=locally(fake))) as client,
     ):
         state = await env.run_rollout(row, client, FAKE_MODEL)
     assert state["error"] is None
@@ -37,7 +37,7 @@ async def test_hints_point_towards_the_secret(qwen3_fake: FakeMaker) -> None:
     row = {**env.dataset[0], "info": {"secret": 7, "highest": 10}}
     async with (
         qwen3_fake(replies_by_turn(["", "", "3", "9", "hm", "7"])) as fake,
-        vf.OpenAIChatCompletionsTokenClient(vf.ClientConfig(base_url=fake.base_url)) as client,
+        vf.OpenAIChatCompletionsTokenClient(vf.ClientConfig(base_url=fake.base_url, stitching=locally(fake))) as client,
     ):
         state = await env.rollout(row, client, FAKE_MODEL)
     hints = [message.content for message in state["completion"] if message.role == "user"]

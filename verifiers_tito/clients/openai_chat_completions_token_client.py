@@ -19,6 +19,7 @@ from openai import AsyncOpenAI
 from pydantic import BaseModel
 
 from verifiers_tito.clients.control_text import ControlTextGuard
+from verifiers_tito.clients.driving import drive
 from verifiers_tito.clients.messages_in import GuardedPrompt, MessagesIn
 from verifiers_tito.clients.native_completion import NativeCompletion
 from verifiers_tito.clients.native_messages import NativePrompt, to_native_messages
@@ -32,7 +33,6 @@ from verifiers_tito.clients.openai_chat_completions_client import (
 from verifiers_tito.clients.prompt_runs import PromptRun, PromptRuns
 from verifiers_tito.clients.stitcher import AnyMessages, Stitcher
 from verifiers_tito.clients.template_input import TemplateInput
-from verifiers_tito.clients.template_proofs import drive
 from verifiers_tito.clients.tokenizer_choice import TokenizerChoice
 from verifiers_tito.errors import ConfigError, InvalidModelResponseError
 from verifiers_tito.stitching import Fallback, Stitched, TemplateReport, examine

@@ -6,28 +6,32 @@ most one rendering of the new messages, and none where the environment has said 
 
 from __future__ import annotations
 
+import asyncio
 from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, replace
 from typing import Any
 
 from verifiers_tito.clients.control_text import ControlTextGuard
+from verifiers_tito.clients.driving import drive
 from verifiers_tito.clients.native_messages import to_native_messages
 from verifiers_tito.clients.template_input import TemplateInput
-from verifiers_tito.clients.template_proofs import TemplateProofs
 from verifiers_tito.clients.tokenizer_choice import TokenizerChoice
 from verifiers_tito.stitching import (
     BoundedCache,
     Bridge,
     BridgeNotFoundError,
+    Context,
     Fallback,
+    Junction,
     PrefixIndex,
     PrefixMatch,
     PrefixMiss,
     Stitched,
     TailKind,
+    TemplateBook,
     TemplateCloses,
     cut_bridge,
-    join,
-    stand_in,
+    join_turn,
     value_digest,
 )
 from verifiers_tito.tokenization import LocalTokenizer, ServerTokenizer, TemplateRefusedError
@@ -45,6 +49,14 @@ _LONGEST_KEPT_BRIDGE = 1024
 """In ids. Longer environment messages (pages, files) hardly ever come twice."""
 
 
+@dataclass(frozen=True, slots=True, kw_only=True)
+class _Shelf:
+    """What is known of one template by one tokenizer; whoever learns more holds the lock."""
+
+    book: TemplateBook
+    lock: asyncio.Lock
+
+
 class Stitcher:
     """Finds the turn a prompt continues and adds the ids of what was said since."""
 
@@ -52,8 +64,9 @@ class Stitcher:
         self._tokenizers = tokenizers
         self._guard = guard
         self._config = config
-        self._proofs: dict[tuple[str, bool], TemplateProofs] = {}
+        self._shelves: dict[tuple[str, bool], _Shelf] = {}
         self._bridges: BoundedCache[tuple[str, bytes], Bridge] = BoundedCache(capacity=_BRIDGE_CAPACITY)
+        self._no_tokenize: Fallback | None = None
 
     async def stitch(self, state: State, prompt: AnyMessages, template: TemplateInput) -> Stitched | Fallback:
         """The prompt in ids, or why it has to go in as messages. Writes only underscore keys of `state`.
@@ -64,66 +77,56 @@ class Stitcher:
         if isinstance(match, Fallback):
             return match
         tokenizer = await self._tokenizers.choose(template, state["trajectory"])
-        proofs = self.proofs(tokenizer, template)
-        closes = await proofs.closes()
-        if isinstance(closes, Fallback):
-            return closes
-        state[_SUFFIX_KEY] = [] if closes.plain.is_opener else list(closes.plain.ids)
-        after = to_native_messages([prompt[match.message_count - 1]])[0]
-        tail = to_native_messages(prompt[match.message_count :])
+        if self._no_tokenize is not None and isinstance(tokenizer, ServerTokenizer):
+            return self._no_tokenize
         try:
-            return await self._continue(match, after, tail, template, tokenizer, proofs, closes)
+            return await self._continue(state, match, _junction(prompt, match), template, tokenizer)
         except TemplateRefusedError as error:
             return Fallback(FallbackReason.TEMPLATE_REFUSED, str(error))
-        except RouteMissingError as error:
-            return Fallback(FallbackReason.TOKENIZE_MISSING, str(error))
-
-    def proofs(self, tokenizer: Tokenizer, template: TemplateInput) -> TemplateProofs:
-        """What `tokenizer` shows of the template."""
-        key = (template.family, isinstance(tokenizer, LocalTokenizer))
-        if key not in self._proofs:
-            self._proofs[key] = TemplateProofs(tokenizer, template)
-        return self._proofs[key]
-
-    async def _continue(
-        self,
-        match: PrefixMatch,
-        after: Mapping[str, Any],
-        tail: list[dict[str, Any]],
-        template: TemplateInput,
-        tokenizer: Tokenizer,
-        proofs: TemplateProofs,
-        closes: TemplateCloses,
-    ) -> Stitched | Fallback:
-        prompt_ids, completion_ids = _ids_of(match.step)
-        previous = prompt_ids + completion_ids
-        kind = TailKind.of(tail, after=after)
-        fallback = await proofs.fallback(kind, match.context, closes)
-        if fallback is not None:
-            return fallback
-        follows_template = self._config.thinking is ThinkingPolicy.TEMPLATE and match.has_reasoning
-        if follows_template and await proofs.strips_reasoning(kind, closes):
-            return Fallback(FallbackReason.THINKING_STRIPPED, f"{len(previous)} ids are left behind")
-        passed = await self._control_strings(tail, template, tokenizer)
-        messages = stand_in(closes.style, context=match.context, after=after, tail=tail)
-        try:
-            bridge = await self._bridge(messages, after, template, tokenizer, closes)
         except BridgeNotFoundError as error:
             return Fallback(FallbackReason.TEMPLATE_UNPROVABLE, str(error))
-        try:
-            token_ids = join(previous, bridge, openers=await proofs.openers(closes))
-        except BridgeNotFoundError as error:
-            return Fallback(FallbackReason.TURN_ENDED_OTHERWISE, str(error))
-        return Stitched(
-            token_ids=token_ids,
-            reused_ids=len(previous),
-            earlier_prompt_ids=prompt_ids,
-            neutralized=bridge.neutralized,
-            control_strings=passed,
-            tokenizer="local" if isinstance(tokenizer, LocalTokenizer) else "server",
-        )
+        except RouteMissingError as error:
+            self._no_tokenize = Fallback(FallbackReason.TOKENIZE_MISSING, str(error))
+            return self._no_tokenize
 
-    async def _control_strings(self, tail: list[dict[str, Any]], template: TemplateInput, tokenizer: Tokenizer) -> int:
+    async def _continue(
+        self, state: State, match: PrefixMatch, junction: Junction, template: TemplateInput, tokenizer: Tokenizer
+    ) -> Stitched | Fallback:
+        kind = TailKind.of(junction.tail, after=junction.after)
+        book = await self._book(kind, junction.context, template, tokenizer)
+        closes = book.verdict(kind, junction.context)
+        if isinstance(closes, Fallback):
+            return closes
+        state[_SUFFIX_KEY] = book.close_ids
+        prompt_ids, completion_ids = _ids_of(match.step)
+        follows_template = self._config.thinking is ThinkingPolicy.TEMPLATE and match.has_reasoning
+        if follows_template and book.strips_reasoning(kind):
+            count = len(prompt_ids) + len(completion_ids)
+            return Fallback(FallbackReason.THINKING_STRIPPED, f"{count} ids are left behind")
+        passed = await self._control_strings(junction.tail, template, tokenizer)
+        bridge = await self._bridge(junction, template, tokenizer, closes)
+        ended = _ended_by_token(match.step, template)
+        stitched = join_turn(prompt_ids, completion_ids, bridge, ended=ended, openers=book.openers)
+        if isinstance(stitched, Fallback):
+            return stitched
+        who = "local" if isinstance(tokenizer, LocalTokenizer) else "server"
+        return replace(stitched, control_strings=passed, tokenizer=who)
+
+    async def _book(
+        self, kind: TailKind, context: Context, template: TemplateInput, tokenizer: Tokenizer
+    ) -> TemplateBook:
+        """The template's book, in which this kind of tail stands. Rollouts that ask at once wait for one of them."""
+        key = (template.family, isinstance(tokenizer, LocalTokenizer))
+        shelf = self._shelves.setdefault(key, _Shelf(book=TemplateBook(), lock=asyncio.Lock()))
+        if not shelf.book.knows(kind, context):
+            async with shelf.lock:
+                if not shelf.book.knows(kind, context):
+                    await drive(shelf.book.learn(kind, context), tokenizer, template)
+        return shelf.book
+
+    async def _control_strings(
+        self, tail: Sequence[Mapping[str, Any]], template: TemplateInput, tokenizer: Tokenizer
+    ) -> int:
         """How many control strings of the tail pass: none locally, by policy on the server."""
         if isinstance(tokenizer, LocalTokenizer):
             return 0
@@ -132,22 +135,40 @@ class Stitcher:
         return self._guard.pass_or_refuse(found, model=template.model, why_not_local=problem)
 
     async def _bridge(
-        self,
-        messages: Sequence[Mapping[str, Any]],
-        after: Mapping[str, Any],
-        template: TemplateInput,
-        tokenizer: Tokenizer,
-        closes: TemplateCloses,
+        self, junction: Junction, template: TemplateInput, tokenizer: Tokenizer, closes: TemplateCloses
     ) -> Bridge:
+        messages = junction.stand_in(closes.style)
         key = (template.key, value_digest(messages))
         known = self._bridges.get(key)
         if known is not None:
             return known
         rendering = await tokenizer.render(messages, add_generation_prompt=True, **template.rendering)
-        bridge = cut_bridge(rendering, closes.style.mark, closes.of(after))
+        bridge = cut_bridge(rendering, closes.style.mark, closes.of(junction.after))
         if len(bridge.ids) <= _LONGEST_KEPT_BRIDGE:
             self._bridges.put(key, bridge)
         return bridge
+
+
+def _junction(prompt: AnyMessages, match: PrefixMatch) -> Junction:
+    count = match.message_count
+    first = to_native_messages(prompt[:1])[0] if count > 1 else None
+    return Junction(
+        after=to_native_messages([prompt[count - 1]])[0],
+        tail=to_native_messages(prompt[count:]),
+        context=match.context,
+        first=first,
+    )
+
+
+def _ended_by_token(step: TrajectoryStep, template: TemplateInput) -> bool:
+    """Whether the model ended the turn with a token of its own that ends turns. vLLM's `stop_reason` is none for the
+    end-of-sequence token, an id for another one or for one that the request named, a text for a stop string."""
+    response = step.get("response")
+    message = getattr(response, "message", None)
+    if response is None or getattr(message, "finish_reason", None) not in ("stop", "tool_calls"):
+        return False
+    named = template.fields.get("stop_token_ids") or []
+    return not isinstance(response.stop_reason, str) and response.stop_reason not in named
 
 
 def _match(state: State, prompt: AnyMessages, template: TemplateInput) -> PrefixMatch | Fallback:

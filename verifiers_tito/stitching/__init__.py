@@ -2,7 +2,7 @@
 
     trajectory, prompt ──► PrefixIndex.match ──► earlier step + the messages said since (the tail)
     find_closes ──► how this template closes turns          prove_tail ──► whether this kind of tail can be bridged
-    tail ──► stand_in ──(a tokenizer renders it)──► cut_bridge ──► bridge ids
+    tail ──► Junction.stand_in ──(a tokenizer renders it)──► cut_bridge ──► bridge ids
     earlier step's ids + bridge ids ──► join ──► Stitched
 
 Whatever cannot be shown to be exact is a `Fallback` with its reason. Which tokenizer renders, and whether one waits for
@@ -26,16 +26,19 @@ from verifiers_tito.stitching.proof import (
     strips_reasoning,
 )
 from verifiers_tito.stitching.report import TemplateReport, examine
-from verifiers_tito.stitching.stand_in import Context, StandInStyle, stand_in
+from verifiers_tito.stitching.stand_in import SYSTEM_ROLES, Context, Junction, StandInStyle
+from verifiers_tito.stitching.template_book import TemplateBook, TemplateBridge, join_turn
 from verifiers_tito.stitching.turn_close import BridgeNotFoundError, TurnClose
 
 __all__ = [
     "STANDARD_KINDS",
+    "SYSTEM_ROLES",
     "BoundedCache",
     "Bridge",
     "BridgeNotFoundError",
     "Context",
     "Fallback",
+    "Junction",
     "Plan",
     "PrefixIndex",
     "PrefixMatch",
@@ -46,6 +49,8 @@ __all__ = [
     "Stitched",
     "TailKind",
     "TailProof",
+    "TemplateBook",
+    "TemplateBridge",
     "TemplateCloses",
     "TemplateReport",
     "TurnClose",
@@ -54,10 +59,10 @@ __all__ = [
     "examine",
     "find_closes",
     "join",
+    "join_turn",
     "message_digest",
     "prove_tail",
     "run_plan",
-    "stand_in",
     "strips_reasoning",
     "value_digest",
 ]

@@ -49,13 +49,15 @@ def cut_bridge(rendering: Rendering, mark: str, closes: Sequence[TurnClose]) -> 
     raise BridgeNotFoundError("the template's close of an assistant's turn is not known")
 
 
-def join(previous_ids: list[int], bridge: Bridge, *, openers: frozenset[int] = frozenset()) -> list[int]:
+def join(
+    previous_ids: list[int], bridge: Bridge, *, ended: bool = False, openers: frozenset[int] = frozenset()
+) -> list[int]:
     """`previous_ids` continued by the bridge, without the part of the close that was sampled already.
 
-    That part is the longest beginning of the close with which `previous_ids` ends, or, where the model ended its turn
-    with another of the template's ways to end one, all of the close up to its last control token. Where the close is
-    the next role's marker, a turn that ended with another role's (one of `openers`) cannot be continued by it:
-    `BridgeNotFoundError`.
+    That part is the longest beginning of the close with which `previous_ids` ends. Where the model ended its turn with
+    another token than the close (`ended`, or one of the template's other ways to end a turn), that token stands in the
+    close's place: all of the close up to its last control token is left out. Where the close is the next role's
+    marker, a turn that ended with another role's (one of `openers`) cannot be continued by it: `BridgeNotFoundError`.
     """
     close = bridge.ids[: bridge.close_length]
     longest = min(len(close), len(previous_ids))
@@ -63,7 +65,7 @@ def join(previous_ids: list[int], bridge: Bridge, *, openers: frozenset[int] = f
     last = previous_ids[-1] if previous_ids else None
     if overlap == 0 and bridge.close.is_opener and last in openers:
         raise BridgeNotFoundError(f"the turn ended with {last}, the marker of another role than the one that follows")
-    if overlap == 0 and not bridge.close.is_opener and last in bridge.close.ended_by:
+    if overlap == 0 and not bridge.close.is_opener and (ended or last in bridge.close.ended_by):
         markers = bridge.close.ended_by & set(close) if last not in close else {last}
         overlap = 1 + max((i for i, token_id in enumerate(close) if token_id in markers), default=0)
     return previous_ids + bridge.ids[overlap:]

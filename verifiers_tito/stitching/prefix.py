@@ -11,7 +11,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 
 from verifiers_tito.stitching.message_chain import AnyMessage, MessageChains
-from verifiers_tito.stitching.stand_in import Context
+from verifiers_tito.stitching.stand_in import SYSTEM_ROLES, Context
 from verifiers_tito.types import Message, TrajectoryStep
 
 
@@ -63,7 +63,7 @@ class PrefixIndex:
             if step is not None:
                 before = chain[count - 2] if count > 1 else None
                 context = Context(
-                    system=before is not None and prompt[0]["role"] in ("system", "developer"),
+                    system=before is not None and prompt[0]["role"] in SYSTEM_ROLES,
                     tools=before is not None and before.has_tools,
                 )
                 return PrefixMatch(step, count, context, has_reasoning=chain[count - 1].has_reasoning)

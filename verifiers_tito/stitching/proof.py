@@ -18,10 +18,10 @@ from verifiers_tito.stitching.plan import NativeMessage, Plan, Rendered, RenderR
 from verifiers_tito.stitching.stand_in import (
     CallStyle,
     Context,
+    Junction,
     StandInStyle,
     filler_exchange,
     new_mark,
-    stand_in,
     synthetic_call,
     tool_result,
 )
@@ -102,11 +102,17 @@ def find_closes() -> Plan[TemplateCloses]:
     """Raises `BridgeNotFoundError`, or `TemplateRefusedError` where not even two plain turns can be rendered."""
     style = StandInStyle(mark=new_mark())
     user: NativeMessage = {"role": "user", "content": "x"}
-    turn = style.assistant({})
-    final, going_on = yield [RenderRequest([user, turn], False), RenderRequest([user, turn, user])]
+    turn, word = style.assistant({}), new_mark()
+    final, going_on, ruled = yield [
+        RenderRequest([user, turn], False),
+        RenderRequest([user, turn, user]),
+        RenderRequest([{"role": "system", "content": word}, user, turn, user]),
+    ]
     if isinstance(going_on, TemplateRefusedError):
         raise going_on
     plain = find_close(_rendering_or_none(final), going_on, style.mark)
+    if not isinstance(ruled, TemplateRefusedError):
+        style = replace(style, repeats_system=word in ruled.text[end_of_mark(ruled, style.mark) :])
     for call_style, no_content in product((CallStyle.ARGUMENTS_AS_OBJECT, CallStyle.ARGUMENTS_AS_TEXT), (None, "")):
         styled = replace(style, calls=call_style, no_content=no_content)
         found = yield from _find_call_close(styled, user, plain)
@@ -119,7 +125,7 @@ def prove_tail(kind: TailKind, context: Context, closes: TemplateCloses) -> Plan
     """Tries one kind of tail behind one kind of history."""
     after, tail, words = _synthetic(kind)
     style = closes.style
-    short = stand_in(style, context=context, after=after, tail=tail)
+    short = Junction(after=after, tail=tail, context=context).stand_in(style)
     more = [*filler_exchange(), *(style.tool_round() if context.tools else [])]
     longer = [*style.context(context), *more, style.assistant(after), *tail]
     renderings = yield [RenderRequest(short), RenderRequest(longer)]
@@ -151,7 +157,10 @@ def _find_call_close(style: StandInStyle, user: NativeMessage, plain: TurnClose)
     ]
     if isinstance(going_on, TemplateRefusedError) or style.mark not in going_on.text:
         return None
-    calls = find_call_close(_rendering_or_none(final), going_on, style.mark, plain=plain)
+    try:
+        calls = find_call_close(_rendering_or_none(final), going_on, style.mark, plain=plain)
+    except BridgeNotFoundError:
+        return None
     behind = not isinstance(both, TemplateRefusedError) and both.text.rfind(word) > both.text.rfind(style.mark) >= 0
     if not plain.is_opener:
         plain = replace(plain, ended_by=plain.ended_by | calls.ended_by)

@@ -4,20 +4,11 @@ from __future__ import annotations
 
 from dataclasses import dataclass, field
 
+from verifiers_tito.stitching.outcome import Fallback
 from verifiers_tito.stitching.plan import Plan
-from verifiers_tito.stitching.proof import (
-    STANDARD_KINDS,
-    TailKind,
-    TailProof,
-    TemplateCloses,
-    Verdict,
-    find_closes,
-    prove_tail,
-    strips_reasoning,
-)
+from verifiers_tito.stitching.proof import STANDARD_KINDS, TailKind, TailProof, TemplateCloses, Verdict
 from verifiers_tito.stitching.stand_in import Context
-from verifiers_tito.stitching.turn_close import BridgeNotFoundError
-from verifiers_tito.tokenization import TemplateRefusedError
+from verifiers_tito.stitching.template_book import TemplateBook
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -38,14 +29,15 @@ class TemplateReport:
 
 def examine() -> Plan[TemplateReport]:
     """Finds the closes and tries the usual kinds of tails."""
-    try:
-        closes = yield from find_closes()
-    except (BridgeNotFoundError, TemplateRefusedError) as error:
-        return TemplateReport(problem=str(error))
-    tails: dict[TailKind, TailProof] = {}
-    strips: list[TailKind] = []
+    book, plainest = TemplateBook(), STANDARD_KINDS[0]
+    yield from book.learn(plainest, Context())
+    verdict = book.verdict(plainest, Context())
+    if book.closes is None:
+        return TemplateReport(problem=verdict.detail if isinstance(verdict, Fallback) else "")
+    strips = []
     for kind in STANDARD_KINDS:
-        tails[kind] = yield from prove_tail(kind, Context(), closes)
-        if tails[kind].verdict is Verdict.BRIDGED and (yield from strips_reasoning(kind, closes)):
+        yield from book.learn(kind, Context())
+        if book.strips_reasoning(kind):
             strips.append(kind)
-    return TemplateReport(closes=closes, tails=tails, strips_reasoning=tuple(strips))
+    tails = {kind: book.tails[kind, Context()] for kind in STANDARD_KINDS}
+    return TemplateReport(closes=book.closes, tails=tails, strips_reasoning=tuple(strips))

@@ -18,6 +18,8 @@ from typing import Any
 
 from verifiers_tito.stitching.plan import NativeMessage
 
+SYSTEM_ROLES = ("system", "developer")
+
 _FILLER = "x"
 
 
@@ -26,7 +28,7 @@ class Context:
     """What templates look back at, in the history before the turn that is continued."""
 
     system: bool = False
-    """It begins with a system message."""
+    """It begins with a message of the system (or a developer)."""
     tools: bool = False
     """Tools have answered in it."""
 
@@ -43,12 +45,14 @@ class CallStyle(Enum):
 @dataclass(frozen=True, slots=True, kw_only=True)
 class StandInStyle:
     """How one template wants its stand-ins. `content_with_calls` is false where the template puts the content of a
-    calling turn behind the tools' answers; `no_content` is the content of a turn that only calls tools."""
+    calling turn behind the tools' answers; `no_content` is the content of a turn that only calls tools;
+    `repeats_system`: the template writes the system message (again) behind the turn, so that the real one is needed."""
 
     mark: str
     calls: CallStyle = CallStyle.ARGUMENTS_AS_OBJECT
     no_content: str | None = None
     content_with_calls: bool = True
+    repeats_system: bool = False
 
     def assistant(self, after: NativeMessage) -> dict[str, Any]:
         """The marked turn in the place of `after`. Ids and names of its calls are kept: tool results refer to them."""
@@ -62,11 +66,12 @@ class StandInStyle:
             "tool_calls": [self._call(call) for call in calls],
         }
 
-    def context(self, context: Context) -> list[NativeMessage]:
-        """The messages before the marked turn."""
+    def context(self, context: Context, *, first: NativeMessage | None = None) -> list[NativeMessage]:
+        """The messages before the marked turn. `first` is the real first message of the history."""
         opening: list[NativeMessage] = [{"role": "user", "content": _FILLER}]
         if context.system:
-            opening.insert(0, {"role": "system", "content": _FILLER})
+            keeps = first is not None and (self.repeats_system or first["role"] != "system")
+            opening.insert(0, first if first and keeps else {"role": "system", "content": _FILLER})
         if not context.tools:
             return opening
         return [*opening, *self.tool_round()]
@@ -109,8 +114,25 @@ def tool_result(call: NativeMessage, content: str) -> dict[str, Any]:
     return {"role": "tool", "tool_call_id": call["id"], "content": content}
 
 
-def stand_in(
-    style: StandInStyle, *, context: Context, after: NativeMessage, tail: Sequence[NativeMessage]
-) -> list[NativeMessage]:
-    """The conversation to render for the bridge from the turn `after` to `tail`."""
-    return [*style.context(context), style.assistant(after), *tail]
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Junction:
+    """Where a conversation goes on: the turn `after`, the messages said since, and the history before in short.
+
+    `first` is the first message of the history, where it has one before the turn.
+    """
+
+    after: NativeMessage
+    tail: Sequence[NativeMessage]
+    context: Context = Context()
+    first: NativeMessage | None = None
+
+    @classmethod
+    def between(cls, history: Sequence[NativeMessage], after: NativeMessage, tail: Sequence[NativeMessage]) -> Junction:
+        """From the whole history, which is looked through."""
+        system = bool(history) and history[0]["role"] in SYSTEM_ROLES
+        context = Context(system=system, tools=any(message["role"] == "tool" for message in history))
+        return cls(after=after, tail=tail, context=context, first=history[0] if history else None)
+
+    def stand_in(self, style: StandInStyle) -> list[NativeMessage]:
+        """The conversation to render for the bridge."""
+        return [*style.context(self.context, first=self.first), style.assistant(self.after), *self.tail]

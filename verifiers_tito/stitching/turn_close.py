@@ -28,11 +28,11 @@ class BridgeNotFoundError(Error):
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class TurnClose:
-    """`ids` (K,) is what the template writes between a turn and the next opener, or the first id of what follows
-    where it writes nothing (`is_opener`). A turn whose last id is in `ended_by` was ended by the model.
+    """`ids` (K,) is what the template writes between a turn and the next opener (blanks included), or the first id of
+    what follows where it writes nothing (`is_opener`). A turn whose last id is in `ended_by` was ended by the model.
 
-    `start` is the control token it begins with, in text, if that is always the same; `call_end` is the syntax between
-    the last argument of a call and the close.
+    `start` is its first control token, in text, if that is always the same; `call_end` is the syntax between the last
+    argument of a call and the close.
     """
 
     ids: list[int]
@@ -45,10 +45,11 @@ class TurnClose:
         """Where the close of the marked turn begins in `rendering`. Raises `BridgeNotFoundError`."""
         end = end_of_mark(rendering, mark)
         if rendering.text.startswith(self.call_end, end):
-            control = rendering.next_control(end + len(self.call_end))
-            between = rendering.text[end + len(self.call_end) : control.start if control else None]
-            if control is not None and not between.strip() and self.start in (None, control.text):
-                return control.start
+            behind = end + len(self.call_end)
+            control = rendering.next_control(behind)
+            blank = not rendering.text[behind : control.start if control else None].strip()
+            if control is not None and blank and self.start in (None, control.text):
+                return control.start if self.call_end else _begin(rendering, behind, control)
         control = rendering.next_control(end)
         while self.start is not None and self.call_end and control is not None:
             if control.text == self.start:
@@ -69,12 +70,12 @@ def find_close(final: Rendering | None, going_on: Rendering, mark: str) -> TurnC
             "samples may merge with it"
         )
     if final is None:
-        return _close_at(control, going_on, final=None, final_control=None)
+        return _close_at(control, going_on, blanks_from=end, final=None, final_control=None)
     final_control = final.next_control(end_of_mark(final, mark))
     if final_control is None and not final.text[end_of_mark(final, mark) :].strip():
         first = going_on.ids_from(control.start)[:1]
         return TurnClose(ids=first, ended_by=frozenset(first), start=None, is_opener=True)
-    return _close_at(control, going_on, final=final, final_control=final_control)
+    return _close_at(control, going_on, blanks_from=end, final=final, final_control=final_control)
 
 
 def find_call_close(final: Rendering | None, going_on: Rendering, mark: str, *, plain: TurnClose) -> TurnClose:
@@ -113,15 +114,35 @@ def common_length(one: Sequence[Any], other: Sequence[Any]) -> int:
 
 
 def _close_at(
-    control: Control, going_on: Rendering, *, final: Rendering | None, final_control: Control | None
+    control: Control,
+    going_on: Rendering,
+    *,
+    blanks_from: int | None = None,
+    final: Rendering | None,
+    final_control: Control | None,
 ) -> TurnClose:
-    ids = going_on.ids_from(control.start)
+    """The close that begins with `control`, or with the blanks in front of it from `blanks_from` on."""
+    marker = going_on.ids_from(control.start)
+    ids = marker if blanks_from is None else going_on.ids_from(_begin(going_on, blanks_from, control))
+    blanks = len(ids) - len(marker)
     if final is None or final_control is None:
-        return TurnClose(ids=ids[:1], ended_by=frozenset(ids[:1]), start=control.text)
+        return TurnClose(ids=ids[: blanks + 1], ended_by=frozenset(marker[:1]), start=control.text)
     final_ids = final.ids_from(final_control.start)
-    close = ids[: common_length(ids, final_ids) or 1]
+    close = marker[: common_length(marker, final_ids) or 1]
     inner = {final.ids_from(inner.start)[0] for inner in _controls(final, final_control.start)} & set(close)
-    return TurnClose(ids=close, ended_by=frozenset({close[0], final_ids[0], *inner}), start=control.text)
+    ended_by = frozenset({close[0], final_ids[0], *inner})
+    return TurnClose(ids=ids[:blanks] + close, ended_by=ended_by, start=control.text)
+
+
+def _begin(rendering: Rendering, blanks_from: int, control: Control) -> int:
+    """Where the ids of a close begin: at the blanks a template puts before it, if a token begins there."""
+    if blanks_from == control.start:
+        return control.start
+    try:
+        rendering.ids_from(blanks_from)
+    except ValueError:
+        return control.start
+    return blanks_from
 
 
 def _opener_after(call_end: str, going_on: Rendering, end: int) -> TurnClose:

@@ -10,7 +10,7 @@ media, are out of its reach.
 from __future__ import annotations
 
 import json
-from collections.abc import Callable, Iterable, Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from functools import cached_property
 from pathlib import Path
@@ -18,22 +18,9 @@ from typing import Any
 
 from verifiers_tito.errors import ConfigError
 from verifiers_tito.testing.fake_errors import RefusalError, refused_value
+from verifiers_tito.tokenization import ContentForm
+from verifiers_tito.tokenization.template_messages import NOT_FOR_TEMPLATES, to_template_messages
 
-_OUR_TEMPLATE_ARGUMENTS = frozenset(
-    [
-        "tokenize",
-        "return_dict",
-        "return_tensors",
-        "return_assistant_tokens_mask",
-        "tokenizer_kwargs",
-        "padding",
-        "truncation",
-        "max_length",
-        "conversation",
-        "add_generation_prompt",
-        "continue_final_message",
-    ]
-)
 _CONTEXT_TOKENS = 4
 _BROKEN_STREAM = "Invalid prefix encountered"
 
@@ -89,7 +76,7 @@ class FakeTokenizer:
     ) -> list[int]:
         """The prompt's ids. What the template refuses is a `RefusalError` with the template's own words."""
         conversation = self._conversation(messages)
-        arguments = {k: v for k, v in template_arguments.items() if k not in _OUR_TEMPLATE_ARGUMENTS}
+        arguments = {k: v for k, v in template_arguments.items() if k not in NOT_FOR_TEMPLATES}
         if tools is not None:
             arguments["tools"] = list(tools)
         try:
@@ -147,11 +134,10 @@ class FakeTokenizer:
     def _conversation(self, messages: Sequence[Mapping[str, Any]]) -> list[dict[str, Any]]:
         if not messages:
             raise RefusalError("Cannot apply chat template to an empty conversation. Provide at least one message.")
-        conversation = [_template_message(message) for message in messages]
-        if "developer" not in str(self._tokenizer.chat_template):
-            for message in conversation:
-                message["role"] = "system" if message["role"] == "developer" else message["role"]
-        return conversation
+        for message in messages:
+            _check_message(message)
+        knows_developer = "developer" in str(self._tokenizer.chat_template)
+        return to_template_messages(messages, form=ContentForm.STRING, knows_developer=knows_developer)
 
 
 class TextStream:
@@ -199,46 +185,34 @@ def _json_of(path: Path) -> dict[str, Any]:
     return json.loads(path.read_text()) if path.exists() else {}
 
 
-def _template_message(message: Mapping[str, Any]) -> dict[str, Any]:
-    """One message as templates get it: content a string, arguments an object, the reasoning under both names."""
-    role = message.get("role")
-    if not isinstance(role, str):
+def _check_message(message: Mapping[str, Any]) -> None:
+    """Refuses what vLLM does not read as a message."""
+    if not isinstance(message.get("role"), str):
         raise RefusalError(
             "1 validation error:\n  {'type': 'missing', 'loc': 'body.messages.role', 'msg': 'Field required'}",
             type_="Bad Request",
             param="body.messages.role",
         )
-    made: dict[str, Any] = {"role": role, "content": _content_text(message)}
-    if role == "assistant":
-        if message.get("tool_calls"):
-            made["tool_calls"] = [_template_call(call) for call in message["tool_calls"]]
-        if message.get("reasoning") is not None:
-            made["reasoning"] = made["reasoning_content"] = message["reasoning"]
-    if role == "tool" and "tool_call_id" in message:
-        made["tool_call_id"] = message["tool_call_id"]
-    if isinstance(message.get("name"), str):
-        made["name"] = message["name"]
-    return made
-
-
-def _content_text(message: Mapping[str, Any]) -> str:
     content = message.get("content")
-    if content is None and ("content" not in message or message.get("role") == "assistant"):
-        return ""
-    if isinstance(content, str):
-        return content
     if isinstance(content, list):
-        return "\n".join(_part_texts(content))
-    raise _bad_messages("content", content)
+        _check_parts(content)
+    elif not isinstance(content, str) and not _may_be_missing(message):
+        raise _bad_messages("content", content)
+    if message["role"] == "assistant":
+        for call in message.get("tool_calls") or []:
+            _check_call(call)
 
 
-def _part_texts(parts: Iterable[Any]) -> Iterable[str]:
+def _may_be_missing(message: Mapping[str, Any]) -> bool:
+    return message.get("content") is None and ("content" not in message or message["role"] == "assistant")
+
+
+def _check_parts(parts: list[Any]) -> None:
     for part in parts:
         if not isinstance(part, dict):
             raise _bad_messages("content", part)
         if part.get("type") not in ("text", "refusal"):
             raise RefusalError("the served model is not a multimodal model")
-        yield str(part.get("text", part.get("refusal", "")))
 
 
 def _bad_messages(field: str, value: object) -> RefusalError:
@@ -250,8 +224,7 @@ def _bad_messages(field: str, value: object) -> RefusalError:
     )
 
 
-def _template_call(call: Any) -> dict[str, Any]:
-    """A tool call with its arguments as an object. What is no JSON object becomes an empty one, as in vLLM."""
+def _check_call(call: Any) -> None:
     function = call.get("function") if isinstance(call, dict) else None
     if not isinstance(function, dict) or call.get("type", "function") != "function":
         raise refused_value(
@@ -260,8 +233,3 @@ def _template_call(call: Any) -> dict[str, Any]:
     arguments = function.get("arguments")
     if arguments is not None and not isinstance(arguments, str):
         raise _bad_messages("tool_calls.function.arguments", arguments)
-    try:
-        parsed = json.loads(arguments or "{}")
-    except json.JSONDecodeError:
-        parsed = {}
-    return {**call, "function": {**function, "arguments": parsed if isinstance(parsed, dict) else {}}}

@@ -67,6 +67,13 @@ class FakeVLLM:
         return f"{self.root_url}/v1"
 
     @property
+    def tokenizer(self) -> FakeTokenizer:
+        """The model's tokenizer, once the fake runs."""
+        if self._tokenizer is None:
+            raise LocalServerError("this FakeVLLM has not been started: enter it with `async with`")
+        return self._tokenizer
+
+    @property
     def requests(self) -> list[RecordedRequest]:
         """What arrived so far, in order."""
         return self._live.app.requests
@@ -80,9 +87,9 @@ class FakeVLLM:
     async def __aenter__(self) -> Self:
         if self._running is not None:
             raise LocalServerError("this FakeVLLM is already running: make another one")
+        if self._tokenizer is None:
+            self._tokenizer = await asyncio.to_thread(load_tokenizer, self.model.folder)
         tokenizer = self._tokenizer
-        if tokenizer is None:
-            tokenizer = await asyncio.to_thread(load_tokenizer, self.model.folder)
         chat = FakeChat(model=self.model, tokenizer=tokenizer, script=self._script, options=self._options)
         app = FakeApp(
             model=self.model,

@@ -34,7 +34,8 @@ class LocalTokenizer:
     """Renders with a `transformers` tokenizer that has a chat template (or with `chat_template`, if given).
 
     Cheap to copy with other settings (`with_form`, `with_policy`): the vocabulary is shared. `form` defaults to what
-    `transformers.apply_chat_template` does; a client finds out which form its server uses.
+    `transformers.apply_chat_template` does (with parts for strings where the template writes no strings); a client
+    finds out which form its server uses.
     """
 
     def __init__(
@@ -42,7 +43,7 @@ class LocalTokenizer:
         tokenizer: Any,
         *,
         chat_template: str | None = None,
-        form: ContentForm = ContentForm.AS_GIVEN,
+        form: ContentForm | None = None,
         policy: ControlTextPolicy = ControlTextPolicy.TEXT,
     ) -> None:
         template = chat_template or tokenizer.chat_template
@@ -51,13 +52,15 @@ class LocalTokenizer:
                 f"the tokenizer {tokenizer.name_or_path or type(tokenizer).__name__!r} has no chat template; "
                 "give one: LocalTokenizer(tokenizer, chat_template=...)"
             )
-        self.form = form
         self.policy = policy
         self.chat_template = template
         unknown = tokenizer.unk_token if tokenizer.unk_token != tokenizer.eos_token else None
         self.controls = ControlStrings.of_added_tokens(tokenizer.added_tokens_decoder, but_not=unknown)
         self._tokenizer = tokenizer
         self._codec = _Codec(tokenizer)
+        self.form = form or ContentForm.AS_GIVEN
+        if form is None and not self._writes_strings():
+            self.form = ContentForm.ALL_PARTS
 
     @classmethod
     def load(cls, place: Path | str, **settings: Any) -> Self:
@@ -165,6 +168,14 @@ class LocalTokenizer:
         except Exception as error:  # a template is a program: whatever it raises is its answer to this conversation
             raise TemplateRefusedError(f"the chat template refused: {error}") from error
 
+    def _writes_strings(self) -> bool:
+        """Whether a content that is a string reaches the text; a template may know lists of parts only."""
+        word = "Qzcontentzq"
+        try:
+            return word in self.render_now([{"role": "user", "content": word}]).text
+        except TemplateRefusedError:
+            return True  # it has other reasons
+
     def _with(self, **settings: Any) -> LocalTokenizer:
         twin = copy.copy(self)
         for name, value in settings.items():
@@ -201,7 +212,8 @@ class LocalRendering:
         text = self.text[start:] if start else self.text
         spans = [(max(a - start, 0), b - start) for a, b in self.guarded.spans if b > start]
         cuts = self.controls.cuts(text, spans)
-        ids = self.encode.pieces([text[a:b] for a, b in zip([0, *cuts], [*cuts, len(text)], strict=True)])
+        pieces = [text[a:b] for a, b in zip([0, *cuts], [*cuts, len(text)], strict=True)]
+        ids = self.encode.pieces(pieces, begins_inside=start > 0)
         if spans or not text.isascii():
             self._check(start, ids)
         return ids
@@ -235,9 +247,14 @@ class _Codec:
     def encode(self, text: str) -> list[int]:
         return list(self._encode(text, add_special_tokens=False).ids)
 
-    def pieces(self, pieces: Sequence[str]) -> list[int]:
-        anchor = self.encode(self._anchor) if len(pieces) > 1 else []
-        ids = self.encode(pieces[0])
-        for piece in pieces[1:]:
-            ids += self.encode(self._anchor + piece)[len(anchor) :]
+    def pieces(self, pieces: Sequence[str], *, begins_inside: bool) -> list[int]:
+        """Ids of the pieces of one text, in a row. `begins_inside`: the first is not the text's beginning."""
+        ids: list[int] = []
+        for number, piece in enumerate(pieces):
+            ids += self._inside(piece) if number or begins_inside else self.encode(piece)
         return ids
+
+    def _inside(self, piece: str) -> list[int]:
+        if not self._anchor:
+            return self.encode(piece)
+        return self.encode(self._anchor + piece)[len(self.encode(self._anchor)) :]

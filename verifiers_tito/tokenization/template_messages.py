@@ -41,6 +41,8 @@ class ContentForm(StrEnum):
     """vLLM's "openai" format: a list of parts, but for tool messages."""
     AS_GIVEN = "as given"
     """What the caller gave, unchanged, as `transformers` does it."""
+    ALL_PARTS = "all parts"
+    """The same, but every string as a list of one part: for templates that know nothing else."""
 
 
 def to_template_messages(
@@ -49,6 +51,8 @@ def to_template_messages(
     """`messages` in OpenAI's shape as a template gets them. A template that has no developer role sees a system's."""
     if form is ContentForm.AS_GIVEN:
         return [dict(message) for message in messages]
+    if form is ContentForm.ALL_PARTS:
+        return [{**message, "content": _parts(message.get("content"))} for message in messages]
     made = [_template_message(message, form) for message in messages]
     if any(message["role"] == "developer" for message in made) and not knows_developer:
         for message in made:
@@ -61,7 +65,7 @@ def to_template_tools(tools: Sequence[Mapping[str, Any]] | None, *, form: Conten
     """Function tools in the order of vLLM's own fields, a missing description or schema as null."""
     if not tools:
         return None
-    if form is ContentForm.AS_GIVEN:
+    if form in (ContentForm.AS_GIVEN, ContentForm.ALL_PARTS):
         return list(tools)
     return [
         {
@@ -89,9 +93,8 @@ def _template_message(message: Mapping[str, Any], form: ContentForm) -> dict[str
     if role == "assistant":
         if message.get("tool_calls"):
             made["tool_calls"] = [_template_call(call) for call in message["tool_calls"]]
-        reasoning = message.get("reasoning", message.get("reasoning_content"))
-        if reasoning is not None:
-            made["reasoning"] = made["reasoning_content"] = reasoning
+        if message.get("reasoning") is not None:
+            made["reasoning"] = made["reasoning_content"] = message["reasoning"]
     if role == "tool" and "tool_call_id" in message:
         made["tool_call_id"] = message["tool_call_id"]
     if isinstance(message.get("name"), str):
@@ -107,6 +110,10 @@ def _template_call(call: Mapping[str, Any]) -> dict[str, Any]:
 def _content(content: Any, role: str, form: ContentForm) -> Any:
     if form is ContentForm.STRING or role == "tool":
         return content if isinstance(content, str) else "\n".join(content_to_text([part]) for part in content or [])
+    return _parts(content)
+
+
+def _parts(content: Any) -> list[dict[str, Any]]:
     parts = [{"type": "text", "text": content}] if isinstance(content, str) else content or []
     return [dict(part.items()) for part in parts]
 

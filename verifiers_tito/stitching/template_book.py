@@ -1,0 +1,149 @@
+"""What is known of one template: how it closes turns, and which kinds of tails have been proven. Filled as needed.
+
+    book.learn(kind, context)    a plan: finds the closes, tries the usual kinds of tails once, and this one
+    book.verdict(kind, context)  the closes to bridge with, or why it is not bridged, or that it is
+    TemplateBridge               the same with a renderer that answers at once, from a turn to the next prompt
+
+Whoever runs the plans (with a server, or at once with local files) gets the same bridges.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass
+
+from verifiers_tito.stitching.bridge import Bridge, cut_bridge, join
+from verifiers_tito.stitching.outcome import Fallback, Stitched
+from verifiers_tito.stitching.plan import Plan, RenderRequest, run_plan
+from verifiers_tito.stitching.proof import (
+    STANDARD_KINDS,
+    TailKind,
+    TailProof,
+    TemplateCloses,
+    Verdict,
+    find_closes,
+    prove_tail,
+    strips_reasoning,
+)
+from verifiers_tito.stitching.stand_in import Context, Junction
+from verifiers_tito.stitching.turn_close import BridgeNotFoundError
+from verifiers_tito.tokenization import Rendering, TemplateRefusedError
+from verifiers_tito.types import FallbackReason
+
+_REASONS = {
+    Verdict.REFUSED: FallbackReason.TEMPLATE_REFUSED,
+    Verdict.UNPROVABLE: FallbackReason.TEMPLATE_UNPROVABLE,
+    Verdict.MOVED: FallbackReason.TAIL_MOVED,
+    Verdict.HISTORY_DEPENDENT: FallbackReason.HISTORY_DEPENDENT,
+}
+
+
+class TemplateBook:
+    """Proofs for one template with one kind of arguments."""
+
+    def __init__(self) -> None:
+        self.closes: TemplateCloses | None = None
+        self.tails: dict[tuple[TailKind, Context], TailProof] = {}
+        self._strips: dict[TailKind, bool] = {}
+        self._problem: Fallback | None = None
+
+    @property
+    def close_ids(self) -> list[int]:
+        """What the template writes to close a turn; nothing where it closes one with the next role's marker."""
+        return [] if self.closes is None or self.closes.plain.is_opener else list(self.closes.plain.ids)
+
+    @property
+    def openers(self) -> frozenset[int]:
+        """First ids of what may follow a turn, where the template closes a turn with them."""
+        if self.closes is None or not self.closes.plain.is_opener:
+            return frozenset()
+        return frozenset(proof.first_id for proof in self.tails.values() if proof.first_id is not None)
+
+    def knows(self, kind: TailKind, context: Context) -> bool:
+        return self._problem is not None or (kind, context) in self.tails
+
+    def learn(self, kind: TailKind, context: Context) -> Plan[None]:
+        """Whatever is missing for a verdict. What the tokenizer raises besides refusals leaves the book as it was."""
+        if self.closes is None and self._problem is None:
+            try:
+                self.closes = yield from find_closes()
+            except BridgeNotFoundError as error:
+                self._problem = Fallback(FallbackReason.TEMPLATE_UNPROVABLE, str(error))
+            except TemplateRefusedError as error:
+                self._problem = Fallback(FallbackReason.TEMPLATE_REFUSED, str(error))
+        if self.closes is None:
+            return
+        for wanted in (*((usual, Context()) for usual in STANDARD_KINDS), (kind, context)):
+            if wanted not in self.tails:
+                self.tails[wanted] = yield from prove_tail(*wanted, self.closes)
+        if kind not in self._strips:
+            self._strips[kind] = yield from strips_reasoning(kind, self.closes)
+
+    def verdict(self, kind: TailKind, context: Context) -> TemplateCloses | Fallback:
+        """The closes to bridge with, or why this kind of tail is not bridged. Learn it first."""
+        if self._problem is not None:
+            return self._problem
+        proof = self.tails[kind, context]
+        if self.closes is None or proof.verdict is not Verdict.BRIDGED:
+            return Fallback(_REASONS[proof.verdict], proof.detail or str(kind))
+        return self.closes
+
+    def strips_reasoning(self, kind: TailKind) -> bool:
+        """Whether the template leaves the reasoning out of a turn that this kind of tail follows."""
+        return self._strips.get(kind, False)
+
+
+@dataclass(frozen=True, slots=True)
+class TemplateBridge:
+    """Stitching with a renderer that answers at once: for local files, and for trying a template out.
+
+    bridge = TemplateBridge(book, render)     # render: RenderRequest -> Rendering
+    bridge.extend(prompt_ids, completion_ids, Junction.between(history, assistant_message, new_messages))
+    """
+
+    book: TemplateBook
+    render: Callable[[RenderRequest], Rendering]
+
+    def extend(
+        self, prompt_ids: list[int], completion_ids: list[int], junction: Junction, *, ended: bool = False
+    ) -> Stitched | Fallback:
+        """The next prompt: all ids so far and the bridge, or why it has to be rendered as a whole.
+
+        `ended`: the model ended its turn with its last id, and was not cut short or stopped by a string.
+        """
+        bridge = self.bridge(junction)
+        if isinstance(bridge, Fallback):
+            return bridge
+        return join_turn(prompt_ids, completion_ids, bridge, ended=ended, openers=self.book.openers)
+
+    def bridge(self, junction: Junction) -> Bridge | Fallback:
+        """The ids behind the turn, its close included."""
+        kind = TailKind.of(junction.tail, after=junction.after)
+        if not self.book.knows(kind, junction.context):
+            run_plan(self.book.learn(kind, junction.context), self.render)
+        closes = self.book.verdict(kind, junction.context)
+        if isinstance(closes, Fallback):
+            return closes
+        try:
+            rendering = self.render(RenderRequest(junction.stand_in(closes.style)))
+            return cut_bridge(rendering, closes.style.mark, closes.of(junction.after))
+        except TemplateRefusedError as error:
+            return Fallback(FallbackReason.TEMPLATE_REFUSED, str(error))
+        except BridgeNotFoundError as error:
+            return Fallback(FallbackReason.TEMPLATE_UNPROVABLE, str(error))
+
+
+def join_turn(
+    prompt_ids: list[int], completion_ids: list[int], bridge: Bridge, *, ended: bool, openers: frozenset[int]
+) -> Stitched | Fallback:
+    """A turn's ids continued by the bridge; see `join`."""
+    try:
+        token_ids = join(prompt_ids + completion_ids, bridge, ended=ended, openers=openers)
+    except BridgeNotFoundError as error:
+        return Fallback(FallbackReason.TURN_ENDED_OTHERWISE, str(error))
+    return Stitched(
+        token_ids=token_ids,
+        reused_ids=len(prompt_ids) + len(completion_ids),
+        earlier_prompt_ids=prompt_ids,
+        neutralized=bridge.neutralized,
+    )
