@@ -1,5 +1,6 @@
 # make demo   real rollouts on a local vLLM      make test   everything, real vLLM included
-# make fast   all that needs no vLLM             make check  lint, format, types, import order
+# make fast   what needs no vLLM, in seconds     make check  lint, format, types, import order
+# make corpus bridges over many real templates   make docs   the tables in docs/, written anew
 
 VENV := .venv
 BIN := $(VENV)/bin
@@ -10,17 +11,23 @@ PYTEST := $(BIN)/python -m pytest
 # Tests start dozens of Python processes: compiling the package anew in each would take most of their time.
 unexport PYTHONDONTWRITEBYTECODE
 
-.PHONY: demo test fast check lint models clean
+.PHONY: demo test fast corpus check lint models docs clean
 .DEFAULT_GOAL := demo
 
 demo: $(MODELS)/smollm2.stamp
 	@$(BIN)/tito demo
 
-test: fast
+test: fast corpus
 	@$(PYTEST) -m vllm
 
 fast: lint models
-	@$(PYTEST) -n auto --dist loadfile -m "not vllm"
+	@$(PYTEST) -n auto --dist loadfile -m "not vllm and not corpus"
+
+corpus: models $(MODELS)/corpus.stamp
+	@$(PYTEST) -n auto --dist loadfile -m corpus
+
+docs: $(MODELS)/corpus.stamp
+	@$(BIN)/python -m tests.corpus.report > docs/bridging.md
 
 check: lint
 	@$(PYTEST) tests/test_layers.py
@@ -40,6 +47,10 @@ $(MODELS)/smollm2.stamp: $(STAMP) verifiers_tito/local/smollm2.py
 $(MODELS)/tiny.stamp: $(STAMP) $(wildcard verifiers_tito/local/*_tiny.py)
 	@$(BIN)/tito model qwen3-tiny --into $(MODELS) >/dev/null
 	@$(BIN)/tito model llama3-tiny --into $(MODELS) >/dev/null
+	@touch $@
+
+$(MODELS)/corpus.stamp: $(STAMP) $(MODELS)/smollm2.stamp tests/corpus/bases.py
+	@$(BIN)/python -m tests.corpus.bases
 	@touch $@
 
 $(STAMP): pyproject.toml requirements-assets.txt scripts/setup.sh

@@ -1,18 +1,20 @@
-"""The stitcher with a tokenizer that is scripted here: reasons, and what is asked for how often."""
+"""The stitcher with a tokenizer of its own making: what is asked for how often, and what goes wrong how."""
 
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Callable
 from typing import Any
 
 import pytest
 
 import verifiers_tito as vf
-from verifiers_tito.clients.stitcher import Stitcher, TemplateInput
+from verifiers_tito.clients.control_text import ControlTextGuard
+from verifiers_tito.clients.stitcher import Stitcher
+from verifiers_tito.clients.template_input import TemplateInput
+from verifiers_tito.clients.tokenizer_choice import TokenizerChoice
 from verifiers_tito.stitching import Fallback, Stitched
-from verifiers_tito.tokenization import Rendered, TemplateRefusedError
-from verifiers_tito.transport import RouteMissingError
+from verifiers_tito.tokenization import ServerRendering, ServerTokenizer, TemplateRefusedError
+from verifiers_tito.transport import RouteMissingError, ServerUnreachableError
 from verifiers_tito.types import Response, ResponseMessage, TurnTokens
 
 END, NEWLINE, BEGIN = 100, 10, 99
@@ -22,21 +24,32 @@ NEXT = {"role": "user", "content": "n"}
 PICTURE = {"role": "user", "content": [{"type": "image_url", "image_url": {"url": "data:,"}}]}
 
 
-class ScriptedTokenizer:
-    """A little ChatML: every content is one id; `fail` may raise instead."""
+class LittleChatML(ServerTokenizer):
+    """Every content is one id. `failures` are raised first, one a call."""
 
-    def __init__(self, fail: Callable[[int], None] = lambda call: None) -> None:
+    def __init__(self, failures: list[Exception] | None = None) -> None:
         self.calls = 0
-        self.fail = fail
+        self.failures = failures or []
 
-    async def render(self, messages: Any, *, add_generation_prompt: bool, **options: Any) -> Rendered:
+    async def render(self, messages: Any, *, add_generation_prompt: bool, **options: Any) -> ServerRendering:
         self.calls += 1
         await asyncio.sleep(0)
-        self.fail(self.calls)
-        texts = [text for message in messages for text in ("<|begin|>", message["content"], "<|end|>", "\n")]
+        if self.failures:
+            raise self.failures.pop(0)
+        texts = [text for message in messages for text in ("<|begin|>", message["content"] or "", "<|end|>", "\n")]
         texts += ["<|begin|>"] if add_generation_prompt else []
         ids = {"<|begin|>": BEGIN, "<|end|>": END, "\n": NEWLINE}
-        return Rendered([ids.get(text, len(text)) for text in texts], texts)
+        return ServerRendering([ids.get(text, len(text)) for text in texts], texts)
+
+
+def stitcher_of(tokenizer: LittleChatML) -> Stitcher:
+    config = vf.StitchingConfig(tokenizer="server", control_text=vf.ControlTextPolicy.PARSE)
+
+    async def nowhere(model: str) -> None:
+        return None
+
+    choice = TokenizerChoice(tokenizer, config, find_root=nowhere)
+    return Stitcher(choice, ControlTextGuard(tokenizer, config.control_text), config)
 
 
 def template(**fields: Any) -> TemplateInput:
@@ -44,25 +57,21 @@ def template(**fields: Any) -> TemplateInput:
 
 
 def state_after_one_turn(**changes: Any) -> vf.State:
-    step = {
-        "prompt": [QUESTION],
-        "completion": [ANSWER],
-        "tokens": {"prompt_ids": [1, 2], "completion_ids": [3, END]},
-        **changes,
-    }
-    return vf.State(trajectory=[step])
+    tokens = {"prompt_ids": [1, 2], "completion_ids": [3, END]}
+    return vf.State(trajectory=[{"prompt": [QUESTION], "completion": [ANSWER], "tokens": tokens, **changes}])
 
 
-async def stitch(
-    tokenizer: ScriptedTokenizer, state: vf.State, prompt: list[Any], **fields: Any
-) -> Stitched | Fallback:
-    return await Stitcher(tokenizer).stitch(state, prompt, template(**fields))
+async def stitch(tokenizer: LittleChatML, state: vf.State, prompt: list[Any], **fields: Any) -> Stitched | Fallback:
+    return await stitcher_of(tokenizer).stitch(state, prompt, template(**fields))
 
 
 async def test_a_stitched_prompt_is_the_earlier_ids_and_the_bridge() -> None:
     state = state_after_one_turn()
-    outcome = await stitch(ScriptedTokenizer(), state, [QUESTION, ANSWER, NEXT])
-    assert outcome == Stitched(token_ids=[1, 2, 3, END, NEWLINE, BEGIN, 1, END, NEWLINE, BEGIN], reused_ids=4)
+    outcome = await stitch(LittleChatML(), state, [QUESTION, ANSWER, NEXT])
+    assert isinstance(outcome, Stitched)
+    assert outcome.token_ids == [1, 2, 3, END, NEWLINE, BEGIN, 1, END, NEWLINE, BEGIN]
+    assert (outcome.reused_ids, outcome.bridged_ids, outcome.tokenizer) == (4, 6, "server")
+    assert outcome.earlier_prompt_ids is state["trajectory"][0]["tokens"]["prompt_ids"]
     assert state["_cached_suffix_ids"] == [END, NEWLINE]
 
 
@@ -71,7 +80,8 @@ async def test_ids_that_max_seq_len_cut_from_the_step_are_still_in_the_prompt() 
     message = ResponseMessage(content="a", tokens=tokens)
     cut = {"prompt_ids": [1, 2], "completion_ids": [3], "is_truncated": True}
     state = state_after_one_turn(tokens=cut, response=Response(id="r", created=0, model="m", message=message))
-    outcome = await stitch(ScriptedTokenizer(), state, [QUESTION, ANSWER, NEXT])
+    outcome = await stitch(LittleChatML(), state, [QUESTION, ANSWER, NEXT])
+    assert isinstance(outcome, Stitched)
     assert outcome.token_ids[:6] == [1, 2, 3, 4, END, NEWLINE]
 
 
@@ -83,12 +93,13 @@ async def test_ids_that_max_seq_len_cut_from_the_step_are_still_in_the_prompt() 
         ([QUESTION, ANSWER, NEXT], {"truncate_prompt_tokens": 5}, vf.FallbackReason.PROMPT_FLAGS),
         ([QUESTION, ANSWER], {}, vf.FallbackReason.NO_NEW_MESSAGES),
         ([NEXT, ANSWER, NEXT], {}, vf.FallbackReason.NO_PREFIX),
+        ([QUESTION, ANSWER, NEXT, ANSWER, NEXT], {}, vf.FallbackReason.TAIL_NOT_LEGAL),
     ],
 )
 async def test_reasons_that_need_no_tokenizer(
     prompt: list[Any], fields: dict[str, Any], reason: vf.FallbackReason
 ) -> None:
-    tokenizer = ScriptedTokenizer()
+    tokenizer = LittleChatML()
     assert await stitch(tokenizer, state_after_one_turn(), prompt, **fields) == Fallback(reason)
     assert tokenizer.calls == 0
 
@@ -96,77 +107,69 @@ async def test_reasons_that_need_no_tokenizer(
 async def test_a_picture_in_an_earlier_turn_keeps_the_rollout_on_messages() -> None:
     """Failure 30."""
     state = state_after_one_turn(prompt=[PICTURE])
-    assert await stitch(ScriptedTokenizer(), state, [QUESTION]) == Fallback(vf.FallbackReason.MULTIMODAL)
-
-
-@pytest.mark.parametrize("flags", [{"add_generation_prompt": True}, {"echo": False}, {"use_beam_search": False}])
-async def test_flags_at_their_defaults_change_nothing(flags: dict[str, Any]) -> None:
-    assert isinstance(
-        await stitch(ScriptedTokenizer(), state_after_one_turn(), [QUESTION, ANSWER, NEXT], **flags), Stitched
-    )
+    outcome = await stitch(LittleChatML(), state, [PICTURE, ANSWER, NEXT])
+    assert outcome == Fallback(vf.FallbackReason.MULTIMODAL)
 
 
 @pytest.mark.parametrize(
-    ("error", "reason"),
-    [
-        (TemplateRefusedError("only monologues"), vf.FallbackReason.TEMPLATE_REFUSED),
-        (RouteMissingError("404"), vf.FallbackReason.TOKENIZE_MISSING),
-    ],
+    ("stop_reason", "fields", "ended"),
+    [(None, {}, True), (7, {}, True), (7, {"stop_token_ids": [7]}, False), ("x", {}, False)],
+    ids=["end of sequence", "the model's own stop token", "a stop token of the request", "a stop string"],
 )
-async def test_what_the_tokenizer_refuses_is_quoted_and_not_asked_again(
-    error: Exception, reason: vf.FallbackReason
+async def test_only_a_token_of_the_model_s_own_ends_a_turn(
+    stop_reason: Any, fields: dict[str, Any], ended: bool
 ) -> None:
-    def fail(call: int) -> None:
-        raise error
+    """Failures 6 and 7: an end that the model sampled stands for the close, whatever else stopped it does not."""
+    tokens = TurnTokens(prompt_ids=[1, 2], completion_ids=[3, 7], completion_logprobs=[-1.0] * 2)
+    message = ResponseMessage(content="a", tokens=tokens, finish_reason="stop")
+    response = Response(id="r", created=0, model="m", message=message, stop_reason=stop_reason)
+    outcome = await stitch(LittleChatML(), state_after_one_turn(response=response), [QUESTION, ANSWER, NEXT], **fields)
+    assert isinstance(outcome, Stitched)
+    assert outcome.token_ids[4:6] == ([NEWLINE, BEGIN] if ended else [END, NEWLINE])
 
-    tokenizer = ScriptedTokenizer(fail)
-    stitcher, prompt = Stitcher(tokenizer), [QUESTION, ANSWER, NEXT]
-    for _ in range(3):
-        outcome = await stitcher.stitch(state_after_one_turn(), prompt, template())
-        assert outcome == Fallback(reason, str(error))
+
+async def test_rollouts_that_come_at_once_share_what_is_learnt_of_a_template() -> None:
+    alone, crowded = LittleChatML(), LittleChatML()
+    await stitch(alone, state_after_one_turn(), [QUESTION, ANSWER, NEXT])
+    stitcher = stitcher_of(crowded)
+    prompts = [[QUESTION, ANSWER, {"role": "user", "content": "n" * length}] for length in range(1, 9)]
+    await asyncio.gather(*(stitcher.stitch(state_after_one_turn(), prompt, template()) for prompt in prompts))
+    assert crowded.calls == alone.calls + 7
+
+
+async def test_a_server_without_tokenize_is_asked_once() -> None:
+    tokenizer = LittleChatML([RouteMissingError("404")])
+    stitcher = stitcher_of(tokenizer)
+    for _ in range(2):
+        outcome = await stitcher.stitch(state_after_one_turn(), [QUESTION, ANSWER, NEXT], template())
+        assert outcome == Fallback(vf.FallbackReason.TOKENIZE_MISSING, "404")
     assert tokenizer.calls == 1
 
 
-async def test_a_refused_tail_does_not_condemn_the_template() -> None:
-    def fail(call: int) -> None:
-        if call == 2:
-            raise TemplateRefusedError("not this one")
-
-    stitcher, prompt = Stitcher(ScriptedTokenizer(fail)), [QUESTION, ANSWER, NEXT]
-    assert isinstance(await stitcher.stitch(state_after_one_turn(), prompt, template()), Fallback)
-    assert isinstance(await stitcher.stitch(state_after_one_turn(), prompt, template()), Stitched)
+async def test_a_refused_template_is_remembered_with_its_words() -> None:
+    tokenizer = LittleChatML([TemplateRefusedError("roles must alternate")] * 3)
+    stitcher = stitcher_of(tokenizer)
+    for _ in range(2):
+        outcome = await stitcher.stitch(state_after_one_turn(), [QUESTION, ANSWER, NEXT], template())
+        assert outcome == Fallback(vf.FallbackReason.TEMPLATE_REFUSED, "roles must alternate")
 
 
-async def test_an_unprovable_template_is_a_reason() -> None:
-    class Swallowing(ScriptedTokenizer):
-        async def render(self, messages: Any, **options: Any) -> Rendered:
-            return Rendered([1], ["nothing of it"])
-
-    outcome = await stitch(Swallowing(), state_after_one_turn(), [QUESTION, ANSWER, NEXT])
-    assert outcome.reason is vf.FallbackReason.TEMPLATE_UNPROVABLE
-    assert "does not write the assistant's content" in outcome.detail
+async def test_a_connection_that_breaks_while_learning_is_raised_and_learning_starts_over() -> None:
+    stitcher = stitcher_of(LittleChatML([ServerUnreachableError("gone")]))
+    with pytest.raises(ServerUnreachableError):
+        await stitcher.stitch(state_after_one_turn(), [QUESTION, ANSWER, NEXT], template())
+    outcome = await stitcher.stitch(state_after_one_turn(), [QUESTION, ANSWER, NEXT], template())
+    assert isinstance(outcome, Stitched)
 
 
-async def test_rollouts_that_ask_at_once_share_one_rendering_each() -> None:
-    tokenizer = ScriptedTokenizer()
-    stitcher, prompt = Stitcher(tokenizer), [QUESTION, ANSWER, NEXT]
-    outcomes = await asyncio.gather(*(stitcher.stitch(state_after_one_turn(), prompt, template()) for _ in range(16)))
-    assert all(isinstance(outcome, Stitched) for outcome in outcomes)
-    assert tokenizer.calls == 2
-
-
-async def test_one_rollout_s_edits_of_its_suffix_are_not_the_others_() -> None:
-    stitcher, prompt = Stitcher(ScriptedTokenizer()), [QUESTION, ANSWER, NEXT]
-    first, second = state_after_one_turn(), state_after_one_turn()
-    await stitcher.stitch(first, prompt, template())
-    first["_cached_suffix_ids"].append(7)
-    assert isinstance(await stitcher.stitch(second, prompt, template()), Stitched)
-
-
-async def test_a_suffix_that_the_state_brings_is_used() -> None:
-    state = state_after_one_turn()
-    state["_cached_suffix_ids"] = [END]
-    tokenizer = ScriptedTokenizer()
-    outcome = await stitch(tokenizer, state, [QUESTION, ANSWER, NEXT])
-    assert tokenizer.calls == 1
-    assert outcome.token_ids[:6] == [1, 2, 3, END, NEWLINE, BEGIN]
+async def test_one_rollout_s_cancellation_is_not_the_others() -> None:
+    stitcher = stitcher_of(LittleChatML())
+    tasks = [
+        asyncio.create_task(stitcher.stitch(state_after_one_turn(), [QUESTION, ANSWER, NEXT], template()))
+        for _ in range(3)
+    ]
+    await asyncio.sleep(0)
+    tasks[0].cancel()
+    first, *others = await asyncio.gather(*tasks, return_exceptions=True)
+    assert isinstance(first, asyncio.CancelledError)
+    assert all(isinstance(outcome, Stitched) for outcome in others)

@@ -4,56 +4,19 @@ from __future__ import annotations
 
 from typing import Any, ClassVar
 
+import msgspec
 import pytest
 from openai import AsyncOpenAI, AuthenticationError
 
 import verifiers_tito as vf
+from tests.clients.turns import QUESTION, SERVER_S, all_ids, config_of, conversation, fresh_state, say, take_turn
 from tests.conftest import FAKE_MODEL as MODEL
-from tests.conftest import FakeMaker, locally
+from tests.conftest import FakeMaker
 from verifiers_tito.testing import Completion, FakeRequest, FakeVLLM, random_tokens
 
 SYSTEM = vf.SystemMessage(content="You are terse.")
-QUESTION = vf.UserMessage(content="What is 2+2?")
 TOOL = vf.Tool(name="add", description="Adds.", parameters={"type": "object", "properties": {}})
 PICTURE = [{"type": "image_url", "image_url": {"url": "data:image/png;base64,AA=="}}]
-
-
-def config_of(fake: FakeVLLM, **fields: Any) -> vf.ClientConfig:
-    return vf.ClientConfig(**{"base_url": fake.base_url, "max_retries": 0, "stitching": locally(fake), **fields})
-
-
-def fresh_state(**fields: Any) -> vf.State:
-    return vf.State(input={}, trajectory=[], trajectory_id="t", model=MODEL, sampling_args={}, tool_defs=[], **fields)
-
-
-async def take_turn(
-    client: vf.Client, state: vf.State, prompt: list[vf.Message], sampling: dict[str, Any] | None = None, **options: Any
-) -> vf.Response:
-    """Asks, and keeps the step as an environment would."""
-    response = await client.get_response(prompt, MODEL, sampling or {}, state=state, **options)
-    tokens = response.message.tokens
-    state["trajectory"].append(
-        {
-            "prompt": prompt,
-            "completion": [response.message.plain()],
-            "response": response,
-            "tokens": {"prompt_ids": tokens.prompt_ids, "completion_ids": tokens.completion_ids},
-        }
-    )
-    return response
-
-
-def conversation(state: vf.State) -> list[vf.Message]:
-    last = state["trajectory"][-1]
-    return [*last["prompt"], *last["completion"]]
-
-
-def say(text: str) -> Any:
-    return lambda request: Completion(text=text)
-
-
-def all_ids(step: dict[str, Any]) -> list[int]:
-    return [*step["tokens"]["prompt_ids"], *step["tokens"]["completion_ids"]]
 
 
 TAILS: dict[str, list[vf.Message]] = {
@@ -104,20 +67,38 @@ async def test_random_ids_are_kept_whatever_they_decode_to(any_fake: FakeMaker) 
             assert later["response"].served.bridged_ids == len(later["tokens"]["prompt_ids"]) - len(before)
 
 
-async def test_a_turn_costs_one_rendering_and_a_known_bridge_none(qwen3_fake: FakeMaker) -> None:
+async def paths_of_turns(client: vf.Client, fake: FakeVLLM, said: list[str]) -> list[list[str]]:
+    """What each turn of a rollout asked for; the environment says `said` between the turns."""
+    state = fresh_state()
+    prompt: list[vf.Message] = [QUESTION]
+    paths, seen = [], 0
+    for text in [*said, ""]:
+        await take_turn(client, state, prompt)
+        paths.append([request.path for request in fake.requests[seen:]])
+        seen = len(fake.requests)
+        prompt = [*conversation(state), vf.UserMessage(content=text)]
+    return paths
+
+
+async def test_with_local_files_every_turn_is_one_request(qwen3_fake: FakeMaker) -> None:
     async with qwen3_fake(say("no")) as fake, vf.OpenAIChatCompletionsTokenClient(config_of(fake)) as client:
-        state = fresh_state()
-        prompt: list[vf.Message] = [QUESTION]
-        for _ in range(4):
-            await take_turn(client, state, prompt)
-            prompt = [*conversation(state), vf.UserMessage(content="Again.")]
-        paths = [request.path for request in fake.requests]
-    assert paths == [
-        "/v1/chat/completions",
-        "/tokenize",  # the close, once
-        "/tokenize",  # the bridge to "Again."
-        *["/v1/chat/completions/tokens"] * 3,
-    ]
+        first, *later = await paths_of_turns(client, fake, ["Again.", "Again.", "And now?"])
+    assert first == ["/v1/chat/completions"]
+    assert later == [["/v1/chat/completions/tokens"]] * 3
+
+
+async def test_with_the_server_s_tokenizer_a_new_tail_is_rendered_once_and_a_known_one_not_at_all(
+    qwen3_fake: FakeMaker,
+) -> None:
+    config = {"stitching": SERVER_S}
+    async with qwen3_fake(say("no")) as fake, vf.OpenAIChatCompletionsTokenClient(config_of(fake, **config)) as client:
+        first, learning, known, new = await paths_of_turns(client, fake, ["Again.", "Again.", "And now?"])
+        *_, other = await paths_of_turns(client, fake, ["Again.", "Yet another."])
+    assert first == ["/v1/chat/completions"]
+    assert set(learning[:-1]) == {"/tokenize"}
+    assert learning[-1] == "/v1/chat/completions/tokens"
+    assert known == ["/v1/chat/completions/tokens"]
+    assert new == other == ["/tokenize", "/v1/chat/completions/tokens"]
 
 
 async def test_the_history_is_not_sent_again(qwen3_fake: FakeMaker) -> None:
@@ -295,20 +276,62 @@ async def test_a_server_without_the_route_is_asked_once_and_then_left_alone(qwen
     assert client.paths.count("/chat/completions/tokens") == 1
 
 
-async def test_a_wrong_echo_is_an_error_that_says_where(qwen3_fake: FakeMaker) -> None:
+@pytest.mark.parametrize(
+    ("echo", "words"),
+    [
+        ("ids", r"saw another prompt .* parting at index 3 \(sent \["),
+        ("digest", r"saw another prompt .*: \d+ ids with digest [0-9a-f]{32} sent, \d+ with [0-9a-f]{32} seen"),
+    ],
+)
+async def test_a_wrong_echo_is_an_error_that_says_what_was_seen(qwen3_fake: FakeMaker, echo: str, words: str) -> None:
     class LyingClient(vf.OpenAIChatCompletionsTokenClient):
         """Sends other ids than it was given, which from where the check stands is a server that saw other ids."""
 
         async def _complete(self, path: str, body: dict[str, Any], **options: Any) -> Any:
-            tokens = body.get("tokens")
-            changed = body if tokens is None else {**body, "tokens": [*tokens[:3], tokens[3] + 1, *tokens[4:]]}
-            return await super()._complete(path, changed, **options)
+            if "tokens" in body:
+                tokens = msgspec.json.decode(body["tokens"])
+                body = {**body, "tokens": [*tokens[:3], tokens[3] + 1, *tokens[4:]], "prompt_echo": echo}
+            return await super()._complete(path, body, **options)
 
     async with qwen3_fake(say("four")) as fake, LyingClient(config_of(fake)) as client:
         state = fresh_state()
         await take_turn(client, state, [QUESTION])
-        with pytest.raises(vf.InvalidModelResponseError, match=r"saw another prompt .* parting at index 3 \(sent \["):
+        with pytest.raises(vf.InvalidModelResponseError, match=words):
             await take_turn(client, state, [*conversation(state), vf.UserMessage(content="?")])
+
+
+async def test_a_server_that_echoes_ids_instead_of_their_digest_is_as_good(qwen3_fake: FakeMaker) -> None:
+    class OlderClient(vf.OpenAIChatCompletionsTokenClient):
+        async def _complete(self, path: str, body: dict[str, Any], **options: Any) -> Any:
+            return await super()._complete(
+                path, {**body, "prompt_echo": "ids"} if "tokens" in body else body, **options
+            )
+
+    async with qwen3_fake(say("four")) as fake, OlderClient(config_of(fake)) as client:
+        state = fresh_state()
+        await take_turn(client, state, [QUESTION])
+        response = await take_turn(client, state, [*conversation(state), vf.UserMessage(content="?")])
+    assert response.served.label == "chat/tokens"
+    assert response.message.tokens.prompt_ids[: len(all_ids(state["trajectory"][0]))] == all_ids(state["trajectory"][0])
+
+
+async def test_an_answer_does_not_grow_with_the_history(qwen3_fake: FakeMaker) -> None:
+    sizes = []
+
+    class WeighingClient(vf.OpenAIChatCompletionsTokenClient):
+        async def _complete(self, path: str, body: dict[str, Any], **options: Any) -> Any:
+            completion = await super()._complete(path, body, **options)
+            sizes.append(len(completion.choices[0]._body))
+            return completion
+
+    async with qwen3_fake(say("four")) as fake, WeighingClient(config_of(fake)) as client:
+        state = fresh_state()
+        prompt: list[vf.Message] = [QUESTION]
+        for _ in range(4):
+            await take_turn(client, state, prompt)
+            prompt = [*conversation(state), vf.UserMessage(content="word " * 500)]
+    assert len(state["trajectory"][-1]["tokens"]["prompt_ids"]) > 1500
+    assert max(sizes[1:]) - min(sizes[1:]) < 50
 
 
 async def test_an_overlong_prompt_is_its_own_error(qwen3_fake: FakeMaker) -> None:

@@ -22,6 +22,8 @@ from tests.corpus.shape import Ending, Shape, assistant, user
 from tests.corpus.shapes import SHAPES, make_shapes
 from verifiers_tito.local.assets import QWEN3_TEMPLATE
 
+pytestmark = pytest.mark.corpus
+
 SEED = 1
 SHAPES_BY_NAME = {shape.name: shape for shape in make_shapes(SEED)}
 CALL = {"id": "abcdefgh1", "type": "function", "function": {"name": "run_code", "arguments": {"query": "x"}}}

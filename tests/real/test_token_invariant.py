@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from typing import Any
 
+import msgspec
 import pytest
 
 import verifiers_tito as vf
@@ -23,9 +24,11 @@ class NotedClient(vf.OpenAIChatCompletionsTokenClient):
         self.sent_and_echoed: list[tuple[list[int], list[int]]] = []
 
     async def _complete(self, path: str, body: dict[str, Any], **options: Any) -> Any:
-        completion = await super()._complete(path, body, **options)
-        if "tokens" in body:
-            self.sent_and_echoed.append((body["tokens"], completion.answer.prompt_token_ids))
+        if "tokens" not in body:
+            return await super()._complete(path, body, **options)
+        completion = await super()._complete(path, {**body, "prompt_echo": "ids"}, **options)
+        echoed = list(completion.answer.prompt_token_ids)
+        self.sent_and_echoed.append((msgspec.json.decode(body["tokens"]), echoed))
         return completion
 
 

@@ -151,12 +151,11 @@ class Stitcher:
 
 def _junction(prompt: AnyMessages, match: PrefixMatch) -> Junction:
     count = match.message_count
-    first = to_native_messages(prompt[:1])[0] if count > 1 else None
     return Junction(
         after=to_native_messages([prompt[count - 1]])[0],
         tail=to_native_messages(prompt[count:]),
         context=match.context,
-        first=first,
+        systems=to_native_messages(match.systems),
     )
 
 

@@ -13,6 +13,7 @@ from dataclasses import dataclass
 from typing import Any
 
 from verifiers_tito.stitching.digest import chained, fingerprint
+from verifiers_tito.stitching.stand_in import SYSTEM_ROLES
 from verifiers_tito.types import Message, content_to_text, has_media
 
 AnyMessage = Message | Mapping[str, Any]
@@ -30,6 +31,7 @@ class Link:
     has_media: bool
     has_tools: bool
     has_reasoning: bool
+    systems: tuple[AnyMessage, ...]
 
     def still_stands_for(self, message: AnyMessage) -> bool:
         return self.message is message and self.fingerprint is not None and fingerprint(message) == self.fingerprint
@@ -66,6 +68,7 @@ def _link(before: Link | None, message: AnyMessage) -> Link:
         has_media=has_media(message) or (before is not None and before.has_media),
         has_tools=message["role"] == "tool" or (before is not None and before.has_tools),
         has_reasoning=_reasons(message) or (before is not None and before.has_reasoning),
+        systems=(before.systems if before else ()) + ((message,) if message["role"] in SYSTEM_ROLES else ()),
     )
 
 

@@ -10,7 +10,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from dataclasses import dataclass
 
-from verifiers_tito.stitching.message_chain import AnyMessage, MessageChains
+from verifiers_tito.stitching.message_chain import AnyMessage, Link, MessageChains
 from verifiers_tito.stitching.stand_in import SYSTEM_ROLES, Context
 from verifiers_tito.types import Message, TrajectoryStep
 
@@ -18,11 +18,12 @@ from verifiers_tito.types import Message, TrajectoryStep
 @dataclass(frozen=True, slots=True)
 class PrefixMatch:
     """`step` holds the first `message_count` messages of the prompt; `context` is what templates look back at in
-    those before its last. `has_reasoning`: the model reasoned in one of them."""
+    those before its last, `systems` are the system messages among them. `has_reasoning`: the model reasoned in one."""
 
     step: TrajectoryStep
     message_count: int
     context: Context
+    systems: tuple[AnyMessage, ...] = ()
     has_reasoning: bool = False
 
 
@@ -61,12 +62,7 @@ class PrefixIndex:
         for count in range(len(chain), 0, -1):
             step = self._by_digest.get(chain[count - 1].digest)
             if step is not None:
-                before = chain[count - 2] if count > 1 else None
-                context = Context(
-                    system=before is not None and prompt[0]["role"] in SYSTEM_ROLES,
-                    tools=before is not None and before.has_tools,
-                )
-                return PrefixMatch(step, count, context, has_reasoning=chain[count - 1].has_reasoning)
+                return _match(step, chain[:count])
         return PrefixMiss()
 
     def _add(self, step: TrajectoryStep) -> None:
@@ -75,6 +71,14 @@ class PrefixIndex:
         self._has_media = self._has_media or (bool(links) and links[-1].has_media)
         if step["tokens"] is not None and links:
             self._by_digest[links[-1].digest] = step
+
+
+def _match(step: TrajectoryStep, chain: Sequence[Link]) -> PrefixMatch:
+    before = chain[-2] if len(chain) > 1 else None
+    systems = before.systems if before else ()
+    first = bool(systems) and chain[0].message["role"] in SYSTEM_ROLES
+    context = Context(system=first, later_system=len(systems) > first, tools=before is not None and before.has_tools)
+    return PrefixMatch(step, len(chain), context, systems, has_reasoning=chain[-1].has_reasoning)
 
 
 def _answered(step: TrajectoryStep) -> Sequence[Message]:

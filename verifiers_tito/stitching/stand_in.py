@@ -29,6 +29,8 @@ class Context:
 
     system: bool = False
     """It begins with a message of the system (or a developer)."""
+    later_system: bool = False
+    """Another one stands further down."""
     tools: bool = False
     """Tools have answered in it."""
 
@@ -66,15 +68,18 @@ class StandInStyle:
             "tool_calls": [self._call(call) for call in calls],
         }
 
-    def context(self, context: Context, *, first: NativeMessage | None = None) -> list[NativeMessage]:
-        """The messages before the marked turn. `first` is the real first message of the history."""
-        opening: list[NativeMessage] = [{"role": "user", "content": _FILLER}]
+    def context(self, context: Context, systems: Sequence[NativeMessage] = ()) -> list[NativeMessage]:
+        """The messages before the marked turn. `systems` are the real system messages of the history."""
+        told = list(systems) if self.repeats_system else [{**message, "content": _FILLER} for message in systems]
+        spare: NativeMessage = {"role": "system", "content": _FILLER}
+        made: list[NativeMessage] = []
         if context.system:
-            keeps = first is not None and (self.repeats_system or first["role"] != "system")
-            opening.insert(0, first if first and keeps else {"role": "system", "content": _FILLER})
-        if not context.tools:
-            return opening
-        return [*opening, *self.tool_round()]
+            made.append(told.pop(0) if told else spare)
+        made.append({"role": "user", "content": _FILLER})
+        if context.later_system:
+            answer, question = filler_exchange()
+            made += [answer, *(told if self.repeats_system and told else told[:1] or [spare]), question]
+        return [*made, *self.tool_round()] if context.tools else made
 
     def tool_round(self) -> list[NativeMessage]:
         """A call, its answer, the model's answer to that, and the user again."""
@@ -116,23 +121,26 @@ def tool_result(call: NativeMessage, content: str) -> dict[str, Any]:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Junction:
-    """Where a conversation goes on: the turn `after`, the messages said since, and the history before in short.
-
-    `first` is the first message of the history, where it has one before the turn.
-    """
+    """Where a conversation goes on: the turn `after`, the messages said since, and the history before in short, with
+    its system messages."""
 
     after: NativeMessage
     tail: Sequence[NativeMessage]
     context: Context = Context()
-    first: NativeMessage | None = None
+    systems: Sequence[NativeMessage] = ()
 
     @classmethod
     def between(cls, history: Sequence[NativeMessage], after: NativeMessage, tail: Sequence[NativeMessage]) -> Junction:
         """From the whole history, which is looked through."""
-        system = bool(history) and history[0]["role"] in SYSTEM_ROLES
-        context = Context(system=system, tools=any(message["role"] == "tool" for message in history))
-        return cls(after=after, tail=tail, context=context, first=history[0] if history else None)
+        systems = [message for message in history if message["role"] in SYSTEM_ROLES]
+        first = bool(history) and history[0]["role"] in SYSTEM_ROLES
+        context = Context(
+            system=first,
+            later_system=len(systems) > first,
+            tools=any(message["role"] == "tool" for message in history),
+        )
+        return cls(after=after, tail=tail, context=context, systems=systems)
 
     def stand_in(self, style: StandInStyle) -> list[NativeMessage]:
         """The conversation to render for the bridge."""
-        return [*style.context(self.context, first=self.first), style.assistant(self.after), *self.tail]
+        return [*style.context(self.context, self.systems), style.assistant(self.after), *self.tail]

@@ -7,6 +7,8 @@ from dataclasses import dataclass
 from enum import StrEnum
 from typing import Any, Literal
 
+from verifiers_tito.errors import ConfigError
+
 
 class ControlTextPolicy(StrEnum):
     """What becomes of control strings (`<|im_end|>`) inside user and tool messages."""
@@ -41,3 +43,12 @@ class StitchingConfig:
     tokenizer: Any | Literal["server"] | None = None
     control_text: ControlTextPolicy = ControlTextPolicy.TEXT
     thinking: ThinkingPolicy = ThinkingPolicy.KEEP
+
+    def __post_init__(self) -> None:
+        """The policies may be given as their names."""
+        for name, policy in (("control_text", ControlTextPolicy), ("thinking", ThinkingPolicy)):
+            value = getattr(self, name)
+            if value not in list(policy):
+                known = ", ".join(repr(str(member)) for member in policy)
+                raise ConfigError(f"StitchingConfig({name}=...) must be one of {known}, got {value!r}")
+            object.__setattr__(self, name, policy(value))

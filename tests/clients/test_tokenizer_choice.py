@@ -1,0 +1,106 @@
+"""Who tokenizes: local files where a first turn has proven them, else the server, and never silently."""
+
+from __future__ import annotations
+
+import logging
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+import verifiers_tito as vf
+from tests.clients.turns import QUESTION, SERVER_S, all_ids, config_of, fresh_state, go_on, say, take_turn
+from tests.conftest import FakeMaker
+from verifiers_tito.testing import FakeTokenizer
+from verifiers_tito.tokenization import LocalTokenizer
+
+NEXT = vf.UserMessage(content="And 3+3?")
+
+
+async def second_turn(client: vf.Client) -> vf.Response:
+    state = fresh_state()
+    await take_turn(client, state, [QUESTION])
+    response = await go_on(client, state, NEXT)
+    assert response.served.label == "chat/tokens"
+    assert response.message.tokens.prompt_ids[: len(all_ids(state["trajectory"][0]))] == all_ids(state["trajectory"][0])
+    return response
+
+
+async def test_the_served_model_s_own_folder_is_found_and_used_once_proven(any_fake: FakeMaker) -> None:
+    config: dict[str, Any] = {"stitching": vf.StitchingConfig()}
+    async with any_fake(say("4")) as fake, vf.OpenAIChatCompletionsTokenClient(config_of(fake, **config)) as client:
+        response = await second_turn(client)
+        paths = [request.path for request in fake.requests]
+    assert response.served.tokenizer == "local"
+    assert sorted(paths) == ["/v1/chat/completions", "/v1/chat/completions/tokens", "/v1/models"]
+
+
+async def test_a_folder_that_is_named_is_used(qwen3_fake: FakeMaker, qwen3_tiny: Path) -> None:
+    config: dict[str, Any] = {"stitching": vf.StitchingConfig(tokenizer=qwen3_tiny)}
+    async with qwen3_fake(say("4")) as fake, vf.OpenAIChatCompletionsTokenClient(config_of(fake, **config)) as client:
+        assert (await second_turn(client)).served.tokenizer == "local"
+        assert "/v1/models" not in [request.path for request in fake.requests]
+
+
+async def test_a_tokenizer_that_differs_from_the_server_s_is_reported_and_not_used(
+    qwen3_fake: FakeMaker, llama3_tokenizer: FakeTokenizer, caplog: pytest.LogCaptureFixture
+) -> None:
+    wrong = vf.StitchingConfig(tokenizer=LocalTokenizer(llama3_tokenizer.transformers_tokenizer))
+    async with (
+        qwen3_fake(say("4")) as fake,
+        vf.OpenAIChatCompletionsTokenClient(config_of(fake, stitching=wrong)) as client,
+    ):
+        with caplog.at_level(logging.WARNING):
+            first, again = await second_turn(client), await second_turn(client)
+    assert first.served.tokenizer == again.served.tokenizer == "server"
+    warnings = [record.getMessage() for record in caplog.records if record.levelno == logging.WARNING]
+    assert len(warnings) == 1
+    assert "does not render as the server does" in warnings[0]
+    assert "parting at 0" in warnings[0]
+
+
+@pytest.mark.parametrize("place", ["/no/such/folder", "nobody/no-such-model"])
+async def test_without_files_the_server_tokenizes(
+    qwen3_fake: FakeMaker, place: str, caplog: pytest.LogCaptureFixture
+) -> None:
+    config: dict[str, Any] = {"stitching": vf.StitchingConfig(tokenizer=place)}
+    async with qwen3_fake(say("4")) as fake, vf.OpenAIChatCompletionsTokenClient(config_of(fake, **config)) as client:
+        with caplog.at_level(logging.INFO):
+            assert (await second_turn(client)).served.tokenizer == "server"
+    assert f"the tokenizer at {place} cannot be loaded" in caplog.text
+
+
+async def test_both_tokenizers_give_the_same_prompt(any_fake: FakeMaker) -> None:
+    prompts = []
+    for config in ({}, {"stitching": SERVER_S}):
+        async with any_fake(say("4")) as fake, vf.OpenAIChatCompletionsTokenClient(config_of(fake, **config)) as client:
+            prompts.append((await second_turn(client)).message.tokens.prompt_ids)
+    assert prompts[0] == prompts[1]
+
+
+async def test_every_new_template_argument_is_proven_anew(qwen3_fake: FakeMaker) -> None:
+    """What renders one way may not render the other as the server does."""
+    async with qwen3_fake(say("4")) as fake, vf.OpenAIChatCompletionsTokenClient(config_of(fake)) as client:
+        for kwargs in ({"enable_thinking": True}, {"enable_thinking": False}):
+            sampling = {"chat_template_kwargs": kwargs}
+            state = fresh_state()
+            await take_turn(client, state, [QUESTION], sampling)
+            response = await go_on(client, state, NEXT, sampling=sampling)
+            assert response.served.tokenizer == "local"
+            files = client._tokenizers._files["fake"]
+        assert len(files.proven) == 2
+
+
+async def test_a_client_closes_while_files_are_still_being_looked_for(qwen3_fake: FakeMaker) -> None:
+    config: dict[str, Any] = {"stitching": vf.StitchingConfig()}
+    async with qwen3_fake(say("4")) as fake:
+        client = vf.OpenAIChatCompletionsTokenClient(config_of(fake, **config))
+        await take_turn(client, fresh_state(), [QUESTION])
+        await client.close()
+
+
+async def test_a_template_can_be_looked_at_before_a_run(any_fake: FakeMaker) -> None:
+    async with any_fake(say("4")) as fake, vf.OpenAIChatCompletionsTokenClient(config_of(fake)) as client:
+        report = await client.prove_template("fake")
+    assert report.can_bridge
+    assert {str(kind): str(proof.verdict) for kind, proof in report.tails.items()}["user"] == "bridged"

@@ -1,0 +1,106 @@
+"""Writes `docs/bridging.md`: what is bridged in which family, from the library and the reference side by side.
+
+.venv/bin/python -m tests.corpus.report > docs/bridging.md
+"""
+
+from __future__ import annotations
+
+from collections import Counter
+
+from tests.corpus.comparison import SEED, Compared, FamilyBridges, Finding, bridged_share, compare_family
+from tests.corpus.families import FAMILIES
+from tests.corpus.family import Family
+from tests.corpus.shapes import make_shapes
+from verifiers_tito.stitching import STANDARD_KINDS, TemplateReport, Verdict, examine, run_plan
+from verifiers_tito.types import ControlTextPolicy
+
+INTRODUCTION = """\
+# Bridging, template by template
+
+Written by `python -m tests.corpus.report`; a test keeps it current. {families} chat templates with real tokenizers,
+{shapes} conversation shapes each (seed {seed}), and every way a turn can end (the template's close, cut short, a stop
+string, another end token). Each bridge is compared, id by id, with an independent reference: the whole conversation
+rendered by `transformers` and cut after the assistant's body.
+
+{equal} bridges are equal to the reference, {different} differ. Of the turns that templates write, {share:.1%} are
+bridged; {refused} are refused, all of them GLM turns that ended with the marker of another role than the one that came
+next. {refused_too} refusals are turns that the template itself refuses, or whose messages it moves in front of ids that
+were sampled already. {more} turns are bridged although there is nothing to compare them with: the template drops the
+message (with or without a bridge), or trips over something in the history that a stand-in does not repeat.
+
+**How to read the table.** `close` is what closes a turn that was cut short (`(next)`: the next role's marker, which is
+also what the model stops at), `after calls` where a turn that calls tools ends otherwise. Then the verdict for each
+kind of tail: `yes`, `drops` (bridged, but the template does not write the message at all), `refuses` (the template
+raises), `moves` (it writes the message in front of the turn; the prompt goes in as messages). `equal` counts bridges
+that were compared. \\* the vocabulary is not on PyPI: a real one stands in, with the family's control tokens.
+"""
+WORDS = {
+    Verdict.BRIDGED: "yes",
+    Verdict.REFUSED: "refuses",
+    Verdict.UNPROVABLE: "unprovable",
+    Verdict.MOVED: "moves",
+    Verdict.HISTORY_DEPENDENT: "depends on history",
+}
+
+
+def main() -> str:
+    """The document."""
+    compared = {family.name: compare_family(family, policy=ControlTextPolicy.PARSE) for family in FAMILIES}
+    kinds = [str(kind) for kind in STANDARD_KINDS]
+    header = ["family", "close", "after calls", *kinds, "equal"]
+    rows = [_row(family, compared[family.name]) for family in FAMILIES]
+    lines = [_line(header), _line(["---"] * len(header)), *map(_line, rows)]
+    return "\n".join([_introduction([one for some in compared.values() for one in some]), *lines, ""])
+
+
+def _introduction(compared: list[Compared]) -> str:
+    counts = Counter(one.finding for one in compared)
+    return INTRODUCTION.format(
+        families=len(FAMILIES),
+        shapes=len(make_shapes(SEED)),
+        seed=SEED,
+        equal=counts[Finding.EQUAL],
+        different=counts[Finding.DIFFERENT],
+        share=bridged_share(compared),
+        refused=counts[Finding.REFUSED],
+        refused_too=counts[Finding.REFUSED_TOO],
+        more=counts[Finding.BRIDGED_MORE],
+    )
+
+
+def _row(family: Family, compared: list[Compared]) -> list[str]:
+    bridges = FamilyBridges(family)
+    report = run_plan(
+        examine(),
+        lambda request: bridges.local.render_now(request.messages, add_generation_prompt=request.add_generation_prompt),
+    )
+    name = family.name + ("" if family.real_vocabulary else " \\*")
+    equal = str(sum(one.finding is Finding.EQUAL for one in compared))
+    return [name, *_closes(bridges, report), *_verdicts(report), equal]
+
+
+def _closes(bridges: FamilyBridges, report: TemplateReport) -> list[str]:
+    if report.closes is None:
+        return [report.problem, ""]
+    plain, calls = report.closes.plain, report.closes.calls
+    shown = ["(next)" if plain.is_opener else _code(bridges.local.decode(plain.ids))]
+    if calls is None or calls.is_opener or calls.ids == plain.ids:
+        return [*shown, ""]
+    return [*shown, _code(bridges.local.decode(calls.ids))]
+
+
+def _verdicts(report: TemplateReport) -> list[str]:
+    proofs = [report.tails.get(kind) for kind in STANDARD_KINDS]
+    return ["" if proof is None else "drops" if proof.dropped else WORDS[proof.verdict] for proof in proofs]
+
+
+def _code(text: str) -> str:
+    return "`" + text.replace("\n", "\\n").replace("|", "\\|") + "`"
+
+
+def _line(cells: list[str]) -> str:
+    return "| " + " | ".join(cells) + " |"
+
+
+if __name__ == "__main__":
+    print(main(), end="")
