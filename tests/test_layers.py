@@ -24,7 +24,7 @@ LAYERS = (
     {"clients"},
     {"rubrics", "rollouts", "datums"},
     {"envs"},
-    {"vllm_plugin", "local", "testing"},
+    {"vllm_plugin", "local", "testing", "doctor"},
     {"cli"},
 )
 ONLY = {

@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import argparse
 import asyncio
+import logging
 import os
 import runpy
 import sys
@@ -62,6 +63,7 @@ def _parser() -> argparse.ArgumentParser:
     subcommands = parser.add_subparsers(dest="subcommand", required=True, metavar="COMMAND")
     _add_model(subcommands)
     _add_serve(subcommands)
+    _add_doctor(subcommands)
     subcommands.add_parser("demo", help="play guessing games token-in/token-out; `tito demo --help`", add_help=False)
     return parser
 
@@ -94,6 +96,22 @@ def _add_serve(subcommands: argparse._SubParsersAction[argparse.ArgumentParser])
     parser.set_defaults(run=run_serve)
 
 
+def _add_doctor(subcommands: argparse._SubParsersAction[argparse.ArgumentParser]) -> None:
+    parser = subcommands.add_parser(
+        "doctor",
+        help="whether token-in works with a server, or a chat template; what to change where it does not",
+        epilog="Exit code 0 if token-in works, else 1. A server gets some one-token requests and two turns.",
+    )
+    parser.add_argument("place", metavar="URL_OR_PATH",
+                        help="a vLLM server, such as http://localhost:8000, or a folder with a tokenizer")  # fmt: skip
+    parser.add_argument("--model", metavar="NAME", help="model of the server (default: the first it serves)")
+    parser.add_argument("--api-key-env", metavar="NAME", help="environment variable that holds the server's API key")
+    parser.add_argument("--tokenizer", metavar="FOLDER",
+                        help="local files to compare with the server's (default: where it says they are)")  # fmt: skip
+    parser.add_argument("--json", action="store_true", help="print the findings as JSON")
+    parser.set_defaults(run=run_doctor)
+
+
 def run_model(arguments: argparse.Namespace) -> int:
     """Builds the named model and prints its folder."""
     _refuse_server_arguments(arguments)
@@ -117,6 +135,26 @@ def run_serve(arguments: argparse.Namespace) -> int:
         log_path=arguments.log,
     )
     return asyncio.run(serve_until_stopped(options, announce=_announce))
+
+
+def run_doctor(arguments: argparse.Namespace) -> int:
+    """Looks at a server or a folder and prints what was found; 0 if token-in works."""
+    from verifiers_tito.doctor import Target, diagnose, print_report, report_json  # noqa: PLC0415  late: a second
+
+    _refuse_server_arguments(arguments)
+    logging.getLogger("verifiers_tito").addHandler(logging.NullHandler())  # what a client warns of stands in the report
+    target = Target(
+        place=arguments.place,
+        model=arguments.model,
+        api_key=_api_key(arguments.api_key_env),
+        tokenizer=arguments.tokenizer,
+    )
+    report = asyncio.run(diagnose(target))
+    if arguments.json:
+        print(report_json(report))
+    else:
+        print_report(report, sys.stdout)
+    return 0 if report.token_in_works else 1
 
 
 def models_folder() -> Path:

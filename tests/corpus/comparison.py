@@ -8,13 +8,14 @@ from dataclasses import dataclass
 from enum import StrEnum
 from typing import Any
 
-from tests.corpus.families import load_family
+from tests.corpus.families import FAMILIES, load_family
 from tests.corpus.family import Family
 from tests.corpus.reference import Reference, ReferenceOutcome, appended_ids, reference_bridge, sampled_ends
 from tests.corpus.shape import Shape
 from tests.corpus.shapes import make_shapes
 from verifiers_tito.stitching import Fallback, Junction, RenderRequest, TemplateBook, TemplateBridge
 from verifiers_tito.tokenization import LocalTokenizer, Rendering
+from verifiers_tito.types import ControlTextPolicy
 
 SEED = 7
 PROMPT = [1, 2, 3]
@@ -96,9 +97,10 @@ class FamilyBridges:
         return Finding.DIFFERENT, f"{self.local.decode(new)!r} instead of {self.local.decode(expected)!r}"
 
 
-def compare_family(family: Family, **settings: Any) -> list[Compared]:
-    bridges = FamilyBridges(family, **settings)
-    return [compared for shape in make_shapes(SEED) for compared in bridges.compare(shape)]
+def compare_all() -> list[Compared]:
+    """All families and shapes. Control strings in contents are left to the template, as the reference does it."""
+    families = (FamilyBridges(family, policy=ControlTextPolicy.PARSE) for family in FAMILIES)
+    return [one for bridges in families for shape in make_shapes(SEED) for one in bridges.compare(shape)]
 
 
 def bridged_share(compared: list[Compared]) -> float:

@@ -2,12 +2,17 @@
 
 from __future__ import annotations
 
+from pathlib import Path
+from random import Random
+
 import pytest
 
-from tests.corpus.comparison import SEED, Compared, FamilyBridges, Finding, bridged_share, compare_family
+from tests.corpus.comparison import SEED, Compared, FamilyBridges, Finding, bridged_share, compare_all
 from tests.corpus.families import FAMILIES
 from tests.corpus.family import Family
-from tests.corpus.reference import ReferenceOutcome, reference_bridge
+from tests.corpus.random_shapes import random_shape
+from tests.corpus.reference import ReferenceOutcome, UndeclaredCloseError, reference_bridge
+from tests.corpus.report import write_report
 from tests.corpus.shapes import make_shapes
 from verifiers_tito.stitching import Bridge, Fallback, Junction, TemplateBook, TemplateBridge
 from verifiers_tito.tokenization import ServerRendering
@@ -20,8 +25,7 @@ each_family = pytest.mark.parametrize("family", FAMILIES, ids=lambda family: fam
 
 @pytest.fixture(scope="module")
 def compared() -> list[Compared]:
-    """Control strings in contents are left to the template here, as the reference does it."""
-    return [one for family in FAMILIES for one in compare_family(family, policy=ControlTextPolicy.PARSE)]
+    return compare_all()
 
 
 def test_there_are_families_and_shapes_enough(compared: list[Compared]) -> None:
@@ -61,6 +65,24 @@ def test_what_a_template_moves_before_the_turn_is_never_bridged(compared: list[C
     moved = [one for one in compared if one.reference is ReferenceOutcome.MOVES]
     assert moved
     assert {one.finding for one in moved} == {Finding.REFUSED_TOO}
+
+
+def test_the_table_of_families_is_current(compared: list[Compared]) -> None:
+    document = Path(__file__).parents[2] / "docs" / "bridging.md"
+    assert document.read_text() == write_report(compared), "write it anew: make docs"
+
+
+@each_family
+def test_conversations_of_random_make_up_are_bridged_as_the_template_writes_them(family: Family) -> None:
+    bridges, random = FamilyBridges(family, policy=ControlTextPolicy.PARSE), Random(SEED)
+    compared = []
+    for _ in range(20):
+        try:
+            compared += bridges.compare(random_shape(random))
+        except UndeclaredCloseError:
+            continue  # the reference has not been told how such a turn ends
+    assert [one for one in compared if one.finding is Finding.DIFFERENT] == []
+    assert any(one.finding is Finding.EQUAL for one in compared)
 
 
 @each_family

@@ -113,3 +113,20 @@ def test_model_refuses_a_folder_that_holds_something_else(capsys: pytest.Capture
     message = error_of(capsys, "model", "qwen3-tiny", "--into", str(tmp_path))
     assert "something else is there" in message.replace("\n", " ")
     assert (tmp_path / "qwen3-tiny" / "thesis.txt").read_text() == "years of work"
+
+
+def test_the_command_itself_loads_nothing_heavy() -> None:
+    """`tito doctor` needs the openai package; the other commands do not wait for it."""
+    heavy = ("openai", "transformers", "torch")
+    program = f"import sys, verifiers_tito.cli; print([name for name in {heavy!r} if name in sys.modules])"
+    run = subprocess.run([sys.executable, "-c", program], capture_output=True, text=True, check=True)
+    assert run.stdout.strip() == "[]"
+
+
+@pytest.mark.parametrize("place", ["nowhere", "localhost:8000"])
+def test_the_doctor_wants_an_address_or_a_folder(capsys: pytest.CaptureFixture[str], place: str) -> None:
+    assert "is neither an address" in error_of(capsys, "doctor", place)
+
+
+def test_the_doctor_names_an_unset_api_key_variable(capsys: pytest.CaptureFixture[str]) -> None:
+    assert "NO_SUCH_KEY" in error_of(capsys, "doctor", "http://127.0.0.1:1", "--api-key-env", "NO_SUCH_KEY")

@@ -75,7 +75,7 @@ async def test_the_server_s_tokenizer_refuses_what_it_cannot_keep_text(server: L
         env = make_env()
         state = await env.rollout(env.dataset[0], client, server.model, SAMPLING)
     assert isinstance(state["error"], vf.UntrustedTextError)
-    assert len(state["trajectory"]) == 2
+    assert len(state["trajectory"]) == 1
 
 
 async def test_both_tokenizers_bridge_alike(server: LocalServer) -> None:

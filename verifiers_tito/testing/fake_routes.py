@@ -7,7 +7,7 @@ from __future__ import annotations
 
 import secrets
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass
 from typing import Any
 
@@ -39,6 +39,7 @@ from verifiers_tito.wire.routes import CHAT, CHAT_TOKENS, HEALTH, MODELS, TOKENI
 
 FAKED_VERSION = "0.32.0"
 _DETOKENIZE = "/detokenize"
+_OPENAPI = "/openapi.json"
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -82,6 +83,8 @@ class FakeApp:
         if token_route:
             posts[CHAT_TOKENS] = self._complete
             gets[CHAT_TOKENS] = self._describe_token_route
+        described = _description({"get": gets, "post": posts})  # which leaves itself out
+        gets[_OPENAPI] = lambda request, body: JSONResponse(described)
         self.asgi = Starlette(
             routes=[Route(path, self._serving(answer), methods=["POST"]) for path, answer in posts.items()]
             + [Route(path, self._serving(answer), methods=["GET"]) for path, answer in gets.items()],
@@ -184,6 +187,15 @@ class FakeApp:
             "permission": [permission],
         }
         return JSONResponse({"object": "list", "data": [card]})
+
+
+def _description(paths_by_method: Mapping[str, Iterable[str]]) -> dict[str, Any]:
+    """The list of routes that FastAPI makes for vLLM, without their parameters."""
+    paths: dict[str, dict[str, Any]] = {}
+    for method, listed in paths_by_method.items():
+        for path in listed:
+            paths.setdefault(path, {})[method] = {}
+    return {"openapi": "3.1.0", "info": {"title": "FastAPI", "version": "0.1.0"}, "paths": paths, "components": {}}
 
 
 class _KeyCheck:
