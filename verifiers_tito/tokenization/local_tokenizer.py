@@ -79,8 +79,10 @@ class LocalTokenizer:
         try:
             tokenizer = PreTrainedTokenizerFast.from_pretrained(str(place), local_files_only=True)
         except Exception as error:  # whatever a broken file makes the library raise
-            first_line = (str(error).splitlines() or [""])[0]
-            raise TokenizerUnavailableError(f"the tokenizer at {place} cannot be loaded: {first_line}") from error
+            problem = (str(error).splitlines() or [""])[0]
+            if not Path(place).is_dir():
+                problem = "there is no such folder here, and no such model in the local Hugging Face cache"
+            raise TokenizerUnavailableError(f"the tokenizer at {place} cannot be loaded: {problem}") from error
         return cls(tokenizer, **settings)
 
     @cached_property
