@@ -80,7 +80,8 @@ def _native_content(content: MessageContent | None) -> Any:
     return [part.model_dump(exclude_none=True) for part in content]
 
 
-def _native_call(call: ToolCall) -> dict[str, Any]:
+def _native_call(given: ToolCall | Mapping[str, Any]) -> dict[str, Any]:
+    call = ToolCall.model_validate(given)
     return {
         "id": call.id,
         "type": "function",

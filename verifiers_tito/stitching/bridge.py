@@ -14,7 +14,7 @@ with `<|im_end|>` gets the rest. Where the close is not where the template's clo
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Collection, Sequence
 from dataclasses import dataclass
 
 from verifiers_tito.stitching.turn_close import BridgeNotFoundError, TurnClose, common_length
@@ -23,7 +23,8 @@ from verifiers_tito.tokenization import Rendering
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Bridge:
-    """`ids` (B,) from the close of the turn on, of which the first `close_length` are the close itself.
+    """`ids` (B,) from the close of the turn on, of which the first `close_length` are the close itself and the first
+    `blanks` the white space that the template puts before it.
 
     `neutralized` counts control strings in the tail that were kept from becoming control ids.
     """
@@ -31,21 +32,41 @@ class Bridge:
     ids: list[int]
     close_length: int
     close: TurnClose
+    blanks: int = 0
     neutralized: int = 0
+
+    @property
+    def marker(self) -> int:
+        """The control id that the close begins with."""
+        return self.ids[self.blanks]
+
+    def sampled_of_close(self, previous_ids: list[int], *, ended: bool) -> int:
+        """How many of the close's ids stand at the end of `previous_ids`, or have another end in their place."""
+        close = self.ids[: self.close_length]
+        for length in range(min(len(close), len(previous_ids)), self.blanks, -1):
+            if previous_ids[-length:] == close[:length]:
+                return length
+        last = previous_ids[-1] if previous_ids else None
+        if last == self.marker or (last in close and last in self.close.ended_by):
+            return _behind_last(close, {last})
+        if not self.close.is_opener and (ended or last in self.close.ended_by):
+            return _behind_last(close, self.close.ended_by)
+        return next((n for n in range(self.blanks, 0, -1) if previous_ids[-n:] == close[:n]), 0)
 
 
 def cut_bridge(rendering: Rendering, mark: str, closes: Sequence[TurnClose]) -> Bridge:
     """The bridge in the rendering of a stand-in; the turn ends as one of `closes` says, tried in order."""
     for close in closes:
         try:
-            position = close.position(rendering, mark)
+            place = close.find(rendering, mark)
         except BridgeNotFoundError:
             if close is closes[-1]:
                 raise
             continue
-        ids = rendering.ids_from(position)
-        length = max(common_length(close.ids, ids), 1)
-        return Bridge(ids=ids, close_length=length, close=close, neutralized=rendering.neutralized)
+        ids = rendering.ids_from(place.start)
+        blanks = len(ids) - len(rendering.ids_from(place.marker)) if place.start < place.marker else 0
+        length = blanks + 1 if close.is_opener else max(common_length(close.ids, ids), blanks + 1)
+        return Bridge(ids=ids, close_length=length, close=close, blanks=blanks, neutralized=rendering.neutralized)
     raise BridgeNotFoundError("the template's close of an assistant's turn is not known")
 
 
@@ -59,13 +80,12 @@ def join(
     close's place: all of the close up to its last control token is left out. Where the close is the next role's
     marker, a turn that ended with another role's (one of `openers`) cannot be continued by it: `BridgeNotFoundError`.
     """
-    close = bridge.ids[: bridge.close_length]
-    longest = min(len(close), len(previous_ids))
-    overlap = next((n for n in range(longest, 0, -1) if previous_ids[-n:] == close[:n]), 0)
     last = previous_ids[-1] if previous_ids else None
-    if overlap == 0 and bridge.close.is_opener and last in openers:
+    if bridge.close.is_opener and last in openers and last != bridge.marker:
         raise BridgeNotFoundError(f"the turn ended with {last}, the marker of another role than the one that follows")
-    if overlap == 0 and not bridge.close.is_opener and (ended or last in bridge.close.ended_by):
-        markers = bridge.close.ended_by & set(close) if last not in close else {last}
-        overlap = 1 + max((i for i, token_id in enumerate(close) if token_id in markers), default=0)
-    return previous_ids + bridge.ids[overlap:]
+    return previous_ids + bridge.ids[bridge.sampled_of_close(previous_ids, ended=ended) :]
+
+
+def _behind_last(close: list[int], markers: Collection[int | None]) -> int:
+    """The length of `close` up to and with the last of `markers` in it."""
+    return 1 + max((i for i, token_id in enumerate(close) if token_id in markers), default=0)

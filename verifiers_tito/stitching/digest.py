@@ -13,7 +13,7 @@ from collections.abc import Mapping
 from hashlib import blake2b
 from typing import Any
 
-from verifiers_tito.types import Message, to_message
+from verifiers_tito.types import Message, ToolCall, to_message
 
 _DIGEST_BYTES = 16
 _JSON_TOKEN = re.compile(r'"(?:[^"\\]|\\.)*"|[{}\[\]:,]|"|[^\s{}\[\]:,"]+')
@@ -22,6 +22,9 @@ space only, be they JSON or not."""
 _IGNORED_FIELDS = frozenset(
     {"finish_reason", "is_truncated", "tokens", "refusal", "annotations", "audio", "function_call"}
 )
+
+
+_FINGERPRINTED = _IGNORED_FIELDS | {"role", "content", "reasoning_content", "tool_call_id", "tool_calls"}
 
 
 def chained(before: bytes, message: Message | Mapping[str, Any]) -> bytes:
@@ -48,10 +51,10 @@ def fingerprint(message: Message | Mapping[str, Any]) -> tuple[Any, ...] | None:
         return None
     fields = message.__dict__
     content, calls = fields.get("content"), fields.get("tool_calls")
-    if content is not None and type(content) is not str:
+    if (content is not None and type(content) is not str) or not fields.keys() <= _FINGERPRINTED:
         return None
     if calls:
-        if any(call.__pydantic_extra__ for call in calls):
+        if any(type(call) is not ToolCall or call.__pydantic_extra__ for call in calls):
             return None
         calls = tuple((call.id, call.name, call.arguments) for call in calls)
     return (fields["role"], content, fields.get("reasoning_content"), fields.get("tool_call_id"), calls)
@@ -66,7 +69,8 @@ def value_digest(value: Any) -> bytes:
 def _canonical(key: str, value: Any) -> Any:
     if key != "tool_calls":
         return value
-    return [[call.id, call.name, _JSON_TOKEN.findall(call.arguments)] for call in value]
+    calls = map(ToolCall.model_validate, value)  # an environment may have set dicts
+    return [[call.id, call.name, _JSON_TOKEN.findall(call.arguments)] for call in calls]
 
 
 def _plain(value: Any) -> Any:

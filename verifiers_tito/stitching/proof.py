@@ -90,12 +90,12 @@ class TemplateCloses:
 @dataclass(frozen=True, slots=True, kw_only=True)
 class TailProof:
     """What trying out one kind of tail came to. `dropped` are roles whose messages the template does not write at all;
-    `first_id` is the first id of the bridge."""
+    `marker` is the control id that the bridge begins with."""
 
     verdict: Verdict
     detail: str = ""
     dropped: tuple[str, ...] = ()
-    first_id: int | None = None
+    marker: int | None = None
 
 
 def find_closes() -> Plan[TemplateCloses]:
@@ -207,7 +207,7 @@ def _judge(
     if bridges[0].ids != bridges[1].ids:
         return TailProof(verdict=Verdict.HISTORY_DEPENDENT)
     dropped = tuple(message["role"] for word, message in zip(words, tail, strict=True) if word not in short.text)
-    return TailProof(verdict=Verdict.BRIDGED, dropped=dropped, first_id=bridges[0].ids[0])
+    return TailProof(verdict=Verdict.BRIDGED, dropped=dropped, marker=bridges[0].marker)
 
 
 def _rendering_or_none(rendered: Rendered) -> Rendering | None:

@@ -54,10 +54,10 @@ class TemplateBook:
 
     @property
     def openers(self) -> frozenset[int]:
-        """First ids of what may follow a turn, where the template closes a turn with them."""
+        """Control ids that what follows a turn begins with, where the template closes a turn with them."""
         if self.closes is None or not self.closes.plain.is_opener:
             return frozenset()
-        return frozenset(proof.first_id for proof in self.tails.values() if proof.first_id is not None)
+        return frozenset(proof.marker for proof in self.tails.values() if proof.marker is not None)
 
     def knows(self, kind: TailKind, context: Context) -> bool:
         return self._problem is not None or (kind, context) in self.tails

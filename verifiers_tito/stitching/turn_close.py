@@ -26,10 +26,18 @@ class BridgeNotFoundError(Error):
     """The rendering does not show where the assistant's turn ends; the message says what was seen instead."""
 
 
+@dataclass(frozen=True, slots=True)
+class ClosePlace:
+    """Where a close stands in a rendering: `start` with the blanks before it, `marker` its first control token."""
+
+    start: int
+    marker: int
+
+
 @dataclass(frozen=True, slots=True, kw_only=True)
 class TurnClose:
-    """`ids` (K,) is what the template writes between a turn and the next opener (blanks included), or the first id of
-    what follows where it writes nothing (`is_opener`). A turn whose last id is in `ended_by` was ended by the model.
+    """`ids` (K,) is what the template writes between a turn and the next opener (blanks included), or up to and with
+    that opener where it writes nothing else (`is_opener`). The model ended a turn whose last id is in `ended_by`.
 
     `start` is its first control token, in text, if that is always the same; `call_end` is the syntax between the last
     argument of a call and the close.
@@ -41,19 +49,20 @@ class TurnClose:
     is_opener: bool = False
     call_end: str = ""
 
-    def position(self, rendering: Rendering, mark: str) -> int:
-        """Where the close of the marked turn begins in `rendering`. Raises `BridgeNotFoundError`."""
+    def find(self, rendering: Rendering, mark: str) -> ClosePlace:
+        """The close of the marked turn in `rendering`. Raises `BridgeNotFoundError`."""
         end = end_of_mark(rendering, mark)
         if rendering.text.startswith(self.call_end, end):
             behind = end + len(self.call_end)
             control = rendering.next_control(behind)
             blank = not rendering.text[behind : control.start if control else None].strip()
             if control is not None and blank and self.start in (None, control.text):
-                return control.start if self.call_end else _begin(rendering, behind, control)
+                blanks_count = self.is_opener or not self.call_end
+                return ClosePlace(_begin(rendering, behind, control) if blanks_count else control.start, control.start)
         control = rendering.next_control(end)
         while self.start is not None and self.call_end and control is not None:
             if control.text == self.start:
-                return control.start
+                return ClosePlace(control.start, control.start)
             control = rendering.next_control(control.end)
         seen = rendering.text[end : end + 40]
         raise BridgeNotFoundError(f"the assistant's turn is followed by {seen!r}, not by {self.start or 'a marker'!r}")
@@ -73,8 +82,7 @@ def find_close(final: Rendering | None, going_on: Rendering, mark: str) -> TurnC
         return _close_at(control, going_on, blanks_from=end, final=None, final_control=None)
     final_control = final.next_control(end_of_mark(final, mark))
     if final_control is None and not final.text[end_of_mark(final, mark) :].strip():
-        first = going_on.ids_from(control.start)[:1]
-        return TurnClose(ids=first, ended_by=frozenset(first), start=None, is_opener=True)
+        return _opener_at(control, going_on, blanks_from=end)
     return _close_at(control, going_on, blanks_from=end, final=final, final_control=final_control)
 
 
@@ -152,8 +160,16 @@ def _opener_after(call_end: str, going_on: Rendering, end: int) -> TurnClose:
         raise BridgeNotFoundError(
             f"after a tool call the template goes on with {gap[:40]!r}, which is no control token"
         )
-    first = going_on.ids_from(control.start)[:1]
-    return TurnClose(ids=first, ended_by=frozenset(first), start=None, is_opener=True, call_end=call_end)
+    return _opener_at(control, going_on, blanks_from=end + len(call_end), call_end=call_end)
+
+
+def _opener_at(control: Control, going_on: Rendering, *, blanks_from: int, call_end: str = "") -> TurnClose:
+    marker = going_on.ids_from(control.start)
+    ids = going_on.ids_from(_begin(going_on, blanks_from, control))
+    blanks = len(ids) - len(marker)
+    return TurnClose(
+        ids=ids[: blanks + 1], ended_by=frozenset(marker[:1]), start=None, is_opener=True, call_end=call_end
+    )
 
 
 def _controls(rendering: Rendering, start: int) -> list[Control]:

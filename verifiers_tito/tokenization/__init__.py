@@ -4,9 +4,9 @@ ServerTokenizer   asks the server's /tokenize: no files, always the server's own
 LocalTokenizer    tokenizer files and Jinja template: no requests, and contents that stay text
 """
 
+from verifiers_tito.tokenization.breaks import GUARDED_ROLES
 from verifiers_tito.tokenization.chat_tokenizer import ChatTokenizer, TemplateRefusedError
 from verifiers_tito.tokenization.control_strings import ControlStrings
-from verifiers_tito.tokenization.disguise import GUARDED_ROLES
 from verifiers_tito.tokenization.local_tokenizer import LocalRendering, LocalTokenizer
 from verifiers_tito.tokenization.rendering import Control, Rendering
 from verifiers_tito.tokenization.server_tokenizer import ServerRendering, ServerTokenizer

@@ -8,11 +8,8 @@ if it is special, or looks like markup (`<...>`, `[...]`); blanks and words that
 from __future__ import annotations
 
 import re
-from collections.abc import Iterable, Iterator, Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from typing import Any
-
-Spans = Sequence[tuple[int, int]]
-"""Half-open character ranges, in order, not overlapping."""
 
 MARKUP = re.compile(r"[<\[{]\S(?:.*\S)?[>\]}]", re.DOTALL)
 """What control tokens look like in most vocabularies."""
@@ -36,42 +33,45 @@ class ControlStrings:
         strings.pop(but_not or "", None)
         return cls(strings)
 
-    def find(self, text: str, start: int = 0) -> re.Match[str] | None:
-        return self._pattern.search(text, start)
+    def find(self, text: str, start: int = 0, end: int | None = None) -> re.Match[str] | None:
+        """The first control string that lies in `text[start:end]`."""
+        return self._pattern.search(text, start, len(text) if end is None else end)
 
-    def find_all(self, text: str) -> Iterator[re.Match[str]]:
-        return self._pattern.finditer(text)
+    def breaks(self, text: str) -> list[int]:
+        """Where `text` may have to be cut so that no control string holds any of it, wherever it comes to stand.
 
-    def risky_pieces(self, text: str) -> Iterator[tuple[int, int]]:
-        """Ranges of `text` that are control strings, or could become one together with what stands around it."""
+        One character into each control string in it; and at its borders (white space aside, which templates trim),
+        where it could be the middle, the beginning or the end of one together with what stands around it.
+        """
+        found: set[int] = set()
+        match = self._pattern.search(text)
+        while match is not None:
+            found.add(match.start() + 1)
+            match = self._pattern.search(text, match.start() + 1)
         start, end = len(text) - len(text.lstrip()), len(text.rstrip())
-        most = min(self._longest, end - start)
-        head = next((n for n in range(most, 0, -1) if text[start : start + n] in self._tails), 0)
-        tail = next((n for n in range(most - head, 0, -1) if text[end - n : end] in self._heads), 0)
-        if head:
-            yield start, start + head
-            start += head
-        for match in self._pattern.finditer(text, start):
-            yield match.span()
-            start = match.end()
-        if tail and end - tail >= start:
-            yield end - tail, end
+        if start < end:
+            most = min(self._longest, end - start)
+            middle = end - start < self._longest and any(text[start:end] in string for string in self.ids)
+            if middle or any(text[start : start + n] in self._tails for n in range(1, most + 1)):
+                found.add(start)
+            if middle or any(text[end - n : end] in self._heads for n in range(1, most + 1)):
+                found.add(end)
+        return sorted(found)
 
-    def cuts(self, text: str, guarded: Spans) -> list[int]:
-        """Where to cut `text` so that no piece holds a control string which overlaps a guarded range."""
+    def cuts(self, text: str, breaks: Sequence[int]) -> list[int]:
+        """Those of `breaks` (in order) at which `text` has to be cut so that no control string lies across one."""
         cuts: list[int] = []
-        position, index = 0, 0
-        while index < len(guarded) and (match := self._pattern.search(text, position)):
-            while index < len(guarded) and guarded[index][1] <= match.start():
-                index += 1
-            if index == len(guarded):
-                break
-            guarded_start = guarded[index][0]
-            if guarded_start >= match.end():
+        position = 0
+        for place in breaks:
+            match = self._pattern.search(text, position)
+            while match is not None and match.end() <= place:
                 position = match.end()
-                continue
-            position = max(match.start() + 1, guarded_start)
-            cuts.append(position)
+                match = self._pattern.search(text, position)
+            if match is None:
+                break
+            if match.start() < place:
+                cuts.append(place)
+                position = place
         return cuts
 
 

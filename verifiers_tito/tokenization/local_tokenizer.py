@@ -9,17 +9,18 @@ them, so that no piece holds one, and the ids are counted afterwards to be sure.
 from __future__ import annotations
 
 import copy
+from bisect import bisect_right
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass
 from functools import cached_property
 from hashlib import blake2b
+from itertools import pairwise
 from pathlib import Path
 from typing import Any, Self
 
 from verifiers_tito.errors import TokenizerUnavailableError, UntrustedTextError
+from verifiers_tito.tokenization.breaks import BreakMarks, BrokenText
 from verifiers_tito.tokenization.chat_tokenizer import TemplateRefusedError
 from verifiers_tito.tokenization.control_strings import ControlStrings
-from verifiers_tito.tokenization.disguise import Disguise, Guarded
 from verifiers_tito.tokenization.rendering import Control
 from verifiers_tito.tokenization.template_messages import (
     NOT_FOR_TEMPLATES,
@@ -130,17 +131,17 @@ class LocalTokenizer:
         add_generation_prompt: bool = True,
     ) -> LocalRendering:
         """As `ChatTokenizer.render`; a local rendering needs no waiting."""
-        disguise = Disguise(self.controls)
+        marks = BreakMarks(self.controls)
         guards = self.policy is not ControlTextPolicy.PARSE
         fields = template_fields or {}
         text = self._apply_template(
-            disguise.messages(messages) if guards else messages,
+            marks.messages(messages) if guards else messages,
             tools,
             chat_template=fields.get("chat_template") or self.chat_template,
             arguments=fields.get("chat_template_kwargs") or {},
             add_generation_prompt=add_generation_prompt,
         )
-        return LocalRendering(guarded=disguise.reveal(text), controls=self.controls, encode=self._codec)
+        return LocalRendering(marks.remove(text), self.controls, self._codec, guards=guards)
 
     def _apply_template(
         self,
@@ -185,38 +186,34 @@ class LocalTokenizer:
         return twin
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
 class LocalRendering:
     """A rendering whose ids are made when they are asked for. See `Rendering`."""
 
-    guarded: Guarded
-    controls: ControlStrings
-    encode: _Codec
-
-    @property
-    def text(self) -> str:
-        return self.guarded.text
+    def __init__(self, broken: BrokenText, controls: ControlStrings, codec: _Codec, *, guards: bool) -> None:
+        self.text = broken.text
+        self._cuts = controls.cuts(broken.text, broken.breaks)
+        self._controls = controls
+        self._codec = codec
+        self._guards = guards
 
     @property
     def neutralized(self) -> int:
-        return len(self.controls.cuts(self.text, self.guarded.spans)) if self.guarded.spans else 0
+        return len(self._cuts)
 
     def next_control(self, start: int) -> Control | None:
-        while match := self.controls.find(self.text, start):
-            inside = [span for span in self.guarded.spans if span[0] < match.end() and match.start() < span[1]]
-            if not inside:
+        for end in [*self._cuts[bisect_right(self._cuts, start) :], len(self.text)]:
+            match = self._controls.find(self.text, start, end)
+            if match is not None:
                 return Control(match.start(), match.end(), match[0])
-            start = max(match.start() + 1, inside[0][0])
+            start = end
         return None
 
     def ids_from(self, start: int) -> list[int]:
-        """Raises `UntrustedTextError` where a content would still become control ids all the same."""
-        text = self.text[start:] if start else self.text
-        spans = [(max(a - start, 0), b - start) for a, b in self.guarded.spans if b > start]
-        cuts = self.controls.cuts(text, spans)
-        pieces = [text[a:b] for a, b in zip([0, *cuts], [*cuts, len(text)], strict=True)]
-        ids = self.encode.pieces(pieces, begins_inside=start > 0)
-        if spans or not text.isascii():
+        """Raises `UntrustedTextError` where a content would become control ids all the same."""
+        cuts = self._cuts[bisect_right(self._cuts, start) :]
+        pieces = [self.text[a:b] for a, b in pairwise([start, *cuts, len(self.text)])]
+        ids = self._codec.pieces(pieces, begins_inside=start > 0)
+        if self._guards and (cuts or self._codec.normalizes_controls):
             self._check(start, ids)
         return ids
 
@@ -227,7 +224,7 @@ class LocalRendering:
         while control is not None:
             expected += 1
             control = self.next_control(control.end)
-        found = sum(token_id in self.controls.id_set for token_id in ids)
+        found = sum(token_id in self._controls.id_set for token_id in ids)
         if found != expected:
             raise UntrustedTextError(
                 f"{found} control ids came out of a prompt whose template wrote {expected}: a message's content would "
@@ -238,12 +235,18 @@ class LocalRendering:
 class _Codec:
     """Texts to ids with a transformers tokenizer, in pieces that do not know of each other.
 
+    `normalizes_controls`: control strings are looked for in the normalized text, which may hold more of them.
+
     SentencePiece vocabularies put a space in front of a text; a piece from the middle of one is tokenized behind a
     line break, which merges with nothing there, to do without.
     """
 
     def __init__(self, tokenizer: Any) -> None:
-        self._encode: Callable[..., Any] = tokenizer.backend_tokenizer.encode
+        backend = tokenizer.backend_tokenizer
+        self._encode: Callable[..., Any] = backend.encode
+        self.normalizes_controls = backend.normalizer is not None and any(
+            token.normalized for token in tokenizer.added_tokens_decoder.values()
+        )
         self._anchor = "" if tokenizer.convert_ids_to_tokens(self.encode("a")) == ["a"] else "\n"
 
     def encode(self, text: str) -> list[int]:

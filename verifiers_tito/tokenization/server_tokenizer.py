@@ -106,7 +106,7 @@ class ServerRendering:
 
     def ids_from(self, start: int) -> list[int]:
         index = bisect_left(self._starts, start)
-        if self._starts[index] != start:
+        if index == len(self._starts) or self._starts[index] != start:
             raise ValueError(f"no token begins at character {start}")
         return self._ids[index:]
 

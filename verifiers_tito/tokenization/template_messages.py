@@ -62,18 +62,12 @@ def to_template_messages(
 
 
 def to_template_tools(tools: Sequence[Mapping[str, Any]] | None, *, form: ContentForm) -> list[Any] | None:
-    """Function tools in the order of vLLM's own fields, a missing description or schema as null."""
+    """Function tools with vLLM's own fields in its order, a missing description or schema as null."""
     if not tools:
         return None
     if form in (ContentForm.AS_GIVEN, ContentForm.ALL_PARTS):
         return list(tools)
-    return [
-        {
-            "type": tool.get("type", "function"),
-            "function": {"name": None, "description": None, "parameters": None, **tool["function"]},
-        }
-        for tool in tools
-    ]
+    return [_template_tool(tool["function"]) for tool in tools]
 
 
 def call_arguments(arguments: Any) -> Any:
@@ -85,6 +79,13 @@ def call_arguments(arguments: Any) -> Any:
     except json.JSONDecodeError:
         parsed = {}
     return parsed if isinstance(parsed, dict) else {}
+
+
+def _template_tool(function: Mapping[str, Any]) -> dict[str, Any]:
+    made = {name: function.get(name) for name in ("name", "description", "parameters")}
+    if function.get("strict") is not None:
+        made["strict"] = function["strict"]
+    return {"type": "function", "function": made}
 
 
 def _template_message(message: Mapping[str, Any], form: ContentForm) -> dict[str, Any]:
