@@ -28,6 +28,7 @@ corpus: models $(MODELS)/corpus.stamp
 
 docs: $(MODELS)/corpus.stamp
 	@$(BIN)/python -m tests.corpus.report > docs/bridging.md
+	@$(BIN)/python -m tests.oracle.report > docs/agreement.md
 
 check: lint
 	@$(PYTEST) tests/test_layers.py

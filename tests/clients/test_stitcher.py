@@ -173,3 +173,19 @@ async def test_one_rollout_s_cancellation_is_not_the_others() -> None:
     first, *others = await asyncio.gather(*tasks, return_exceptions=True)
     assert isinstance(first, asyncio.CancelledError)
     assert all(isinstance(outcome, Stitched) for outcome in others)
+
+
+async def test_a_message_that_the_template_does_not_write_is_told_of_once(caplog: pytest.LogCaptureFixture) -> None:
+    class Deaf(LittleChatML):
+        """Writes nothing of tools."""
+
+        async def render(self, messages: Any, **options: Any) -> ServerRendering:
+            return await super().render([message for message in messages if message["role"] != "tool"], **options)
+
+    stitcher = stitcher_of(Deaf())
+    answer = {"role": "tool", "tool_call_id": "c", "content": "5"}
+    for _ in range(2):
+        outcome = await stitcher.stitch(state_after_one_turn(), [QUESTION, ANSWER, answer], template())
+        assert isinstance(outcome, Stitched)
+    assert [record.getMessage() for record in caplog.records if "does not write a tool message" in record.getMessage()]
+    assert len([record for record in caplog.records if record.levelname == "WARNING"]) == 1

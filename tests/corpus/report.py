@@ -27,6 +27,23 @@ next. {refused_too} refusals are turns that the template itself refuses, or whos
 were sampled already. {more} turns are bridged although there is nothing to compare them with: the template drops the
 message (with or without a bridge), or trips over something in the history that a stand-in does not repeat.
 
+**What was decided**, where a template's text leaves a choice:
+
+- What was sampled stays sampled. A turn that was cut short, or stopped by a string, gets the template's close; one that
+  the model ended gets what is missing of it.
+- A turn that ended with another token than the close (gpt-oss: `<|return|>` where the history has `<|end|>`; Llama 3.1:
+  `<|eom_id|>`; an end of sequence) keeps that token in the close's place. gpt-oss's `<|call|>` closes turns that call.
+  vLLM renders gpt-oss chats with OpenAI's own encoder, which puts the recipient of a tool's answer elsewhere; bridges
+  follow the template.
+- GLM closes a turn with the marker of whoever speaks next. A turn that ended with the right one goes on behind it; one
+  that ended with another role's goes in as messages, because the marker would read as an empty turn.
+- A template that writes something of the history behind the turn once more (Mistral's older ones: system prompt and
+  tools before the last user message) is followed: the bridge holds it. Default system prompts, dates and the beginning
+  of the text stand before the first turn and are in no bridge.
+- A message that the template does not write at all is lost on every route; the client warns once.
+- Sampled thinking stays, also where the template would leave it out; `StitchingConfig(thinking="template")` begins a
+  new branch instead.
+
 **How to read the table.** `close` is what closes a turn that was cut short (`(next)`: the next role's marker, which is
 also what the model stops at), `after calls` where a turn that calls tools ends otherwise. Then the verdict for each
 kind of tail: `yes`, `drops` (bridged, but the template does not write the message at all), `refuses` (the template

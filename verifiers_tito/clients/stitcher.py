@@ -7,6 +7,7 @@ most one rendering of the new messages, and none where the environment has said 
 from __future__ import annotations
 
 import asyncio
+import logging
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 from typing import Any
@@ -28,6 +29,7 @@ from verifiers_tito.stitching import (
     PrefixMiss,
     Stitched,
     TailKind,
+    TailProof,
     TemplateBook,
     TemplateCloses,
     cut_bridge,
@@ -67,6 +69,8 @@ class Stitcher:
         self._shelves: dict[tuple[str, bool], _Shelf] = {}
         self._bridges: BoundedCache[tuple[str, bytes], Bridge] = BoundedCache(capacity=_BRIDGE_CAPACITY)
         self._no_tokenize: Fallback | None = None
+        self._dropped: set[str] = set()
+        self._logger = logging.getLogger(__name__)
 
     async def stitch(self, state: State, prompt: AnyMessages, template: TemplateInput) -> Stitched | Fallback:
         """The prompt in ids, or why it has to go in as messages. Writes only underscore keys of `state`.
@@ -97,6 +101,7 @@ class Stitcher:
         closes = book.verdict(kind, junction.context)
         if isinstance(closes, Fallback):
             return closes
+        self._warn_of_dropped(book.tails[kind, junction.context], template)
         state[_SUFFIX_KEY] = book.close_ids
         prompt_ids, completion_ids = _ids_of(match.step)
         follows_template = self._config.thinking is ThinkingPolicy.TEMPLATE and match.has_reasoning
@@ -123,6 +128,16 @@ class Stitcher:
                 if not shelf.book.knows(kind, context):
                     await drive(shelf.book.learn(kind, context), tokenizer, template)
         return shelf.book
+
+    def _warn_of_dropped(self, proof: TailProof, template: TemplateInput) -> None:
+        """Says once that a template does not write what an environment said; it would not on any other route either."""
+        for role in set(proof.dropped) - self._dropped:
+            self._dropped.add(role)
+            self._logger.warning(
+                "%s: the chat template does not write a %s message after an assistant's turn: the model never sees it",
+                template.model,
+                role,
+            )
 
     async def _control_strings(
         self, tail: Sequence[Mapping[str, Any]], template: TemplateInput, tokenizer: Tokenizer
