@@ -91,6 +91,22 @@ async def test_every_new_template_argument_is_proven_anew(qwen3_fake: FakeMaker)
         assert len(files.proven) == 2
 
 
+async def test_a_wrong_tokenizer_on_a_server_without_tokenize_is_a_reason_of_its_own(
+    qwen3_fake: FakeMaker, llama3_tokenizer: FakeTokenizer
+) -> None:
+    wrong = vf.StitchingConfig(tokenizer=LocalTokenizer(llama3_tokenizer.transformers_tokenizer))
+    async with (
+        qwen3_fake(say("4")) as fake,
+        vf.OpenAIChatCompletionsTokenClient(config_of(fake, stitching=wrong)) as client,
+    ):
+        client._server._client = client.token_client.with_options(base_url=fake.root_url + "/elsewhere")
+        state = fresh_state()
+        await take_turn(client, state, [QUESTION])
+        response = await go_on(client, state, NEXT)
+    assert response.served.reason is vf.FallbackReason.TOKENIZER_MISMATCH
+    assert "does not render as the server does" in response.served.detail
+
+
 async def test_a_client_closes_while_files_are_still_being_looked_for(qwen3_fake: FakeMaker) -> None:
     config: dict[str, Any] = {"stitching": vf.StitchingConfig()}
     async with qwen3_fake(say("4")) as fake:

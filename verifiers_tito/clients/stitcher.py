@@ -46,6 +46,7 @@ Tokenizer = LocalTokenizer | ServerTokenizer
 
 _INDEX_KEY = "_prefix_index"
 _SUFFIX_KEY = "_cached_suffix_ids"
+_SHELF_CAPACITY = 256
 _BRIDGE_CAPACITY = 1024
 _LONGEST_KEPT_BRIDGE = 1024
 """In ids. Longer environment messages (pages, files) hardly ever come twice."""
@@ -66,7 +67,7 @@ class Stitcher:
         self._tokenizers = tokenizers
         self._guard = guard
         self._config = config
-        self._shelves: dict[tuple[str, bool], _Shelf] = {}
+        self._shelves: BoundedCache[tuple[str, bool], _Shelf] = BoundedCache(capacity=_SHELF_CAPACITY)
         self._bridges: BoundedCache[tuple[str, bytes], Bridge] = BoundedCache(capacity=_BRIDGE_CAPACITY)
         self._no_tokenize: Fallback | None = None
         self._dropped: set[str] = set()
@@ -90,8 +91,14 @@ class Stitcher:
         except BridgeNotFoundError as error:
             return Fallback(FallbackReason.TEMPLATE_UNPROVABLE, str(error))
         except RouteMissingError as error:
-            self._no_tokenize = Fallback(FallbackReason.TOKENIZE_MISSING, str(error))
+            self._no_tokenize = self._without_tokenizer(template, error)
             return self._no_tokenize
+
+    def _without_tokenizer(self, template: TemplateInput, error: RouteMissingError) -> Fallback:
+        if self._tokenizers.differs(template.model):
+            problem = self._tokenizers.problem(template.model)
+            return Fallback(FallbackReason.TOKENIZER_MISMATCH, f"{problem}, and {error}")
+        return Fallback(FallbackReason.TOKENIZE_MISSING, str(error))
 
     async def _continue(
         self, state: State, match: PrefixMatch, junction: Junction, template: TemplateInput, tokenizer: Tokenizer
@@ -122,7 +129,9 @@ class Stitcher:
     ) -> TemplateBook:
         """The template's book, in which this kind of tail stands. Rollouts that ask at once wait for one of them."""
         key = (template.family, isinstance(tokenizer, LocalTokenizer))
-        shelf = self._shelves.setdefault(key, _Shelf(book=TemplateBook(), lock=asyncio.Lock()))
+        shelf = self._shelves.get(key)
+        if shelf is None:
+            self._shelves.put(key, shelf := _Shelf(book=TemplateBook(), lock=asyncio.Lock()))
         if not shelf.book.knows(kind, context):
             async with shelf.lock:
                 if not shelf.book.knows(kind, context):

@@ -17,22 +17,27 @@ from typing import Any
 from verifiers_tito.clients.native_messages import to_native_messages
 from verifiers_tito.clients.template_input import TemplateInput
 from verifiers_tito.errors import Error, TokenizerUnavailableError
+from verifiers_tito.stitching import BoundedCache
 from verifiers_tito.tokenization import ContentForm, LocalTokenizer, ServerTokenizer, TemplateRefusedError
 from verifiers_tito.types import ControlTextPolicy, Route, StitchingConfig, TrajectoryStep, first_difference
 
 FindRoot = Callable[[str], Awaitable[str | None]]
 """From a served model's name to where its files are."""
 
+_PROVEN_CAPACITY = 4096
+"""Template keys: a run may give every example tools of its own."""
 _FORMS = (ContentForm.STRING, ContentForm.PARTS)
 
 
 @dataclass(slots=True, kw_only=True)
 class _LocalFiles:
-    """What is known of one model's local files. `problem` says why they are not used."""
+    """What is known of one model's local files. `problem` says why they are not used; `differs`: because they render
+    otherwise than the server. `proven` holds them by template key."""
 
     loading: asyncio.Task[LocalTokenizer]
     problem: str = ""
-    proven: dict[str, LocalTokenizer] = field(default_factory=dict)
+    differs: bool = False
+    proven: BoundedCache[str, LocalTokenizer] = field(default_factory=lambda: BoundedCache(capacity=_PROVEN_CAPACITY))
 
 
 class TokenizerChoice:
@@ -47,7 +52,8 @@ class TokenizerChoice:
 
     def prepare(self, model: str) -> None:
         """Begins to look for the model's files; nothing waits for it yet."""
-        if self._config.tokenizer != "server" and model not in self._files:
+        files = self._files.get(model)
+        if self._config.tokenizer != "server" and (files is None or files.loading.cancelled()):
             self._files[model] = _LocalFiles(loading=asyncio.create_task(self._load(model)))
 
     async def choose(
@@ -96,11 +102,12 @@ class TokenizerChoice:
                 continue
             ids = rendering.ids_from(0)
             if ids == server_ids:
-                files.proven[template.key] = local.with_policy(self._config.control_text)
-                return files.proven[template.key]
+                files.proven.put(template.key, proven := local.with_policy(self._config.control_text))
+                return proven
             findings.append(
                 f"{len(ids)} ids here, {len(server_ids)} on the server, parting at {first_difference(ids, server_ids)}"
             )
+        files.differs = True
         files.problem = f"the local tokenizer does not render as the server does ({findings[0]})"
         self._logger.warning("%s: %s; the server's /tokenize is used instead", template.model, files.problem)
         return None
@@ -109,6 +116,11 @@ class TokenizerChoice:
         """Whether the model's files are there, proven or not, and nothing speaks against them."""
         files = self._files.get(model)
         return files is not None and not files.problem and files.loading.done()
+
+    def differs(self, model: str) -> bool:
+        """Whether the model's files were found to render otherwise than the server."""
+        files = self._files.get(model)
+        return files is not None and files.differs
 
     def problem(self, model: str) -> str:
         """Why local files are not used for `model`, in words; "" where they are, or where it is not known yet."""

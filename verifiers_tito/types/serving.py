@@ -50,6 +50,8 @@ class FallbackReason(StrEnum):
     """`echo`, `continue_final_message`, `add_generation_prompt` or the like was set."""
     ROUTE_MISSING = "server has no token route"
     TOKENIZE_MISSING = "server has no /tokenize"
+    TOKENIZER_MISMATCH = "local tokenizer differs from the server's"
+    """And the server has no /tokenize to use in its place."""
     MESSAGES_ONLY = "messages-only client"
 
 
