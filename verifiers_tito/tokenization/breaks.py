@@ -11,9 +11,8 @@ escaping as JSON) treat the characters around it as they always do. Contents tha
 
 from __future__ import annotations
 
-import random
 import re
-import string
+import secrets
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from itertools import pairwise
@@ -40,7 +39,7 @@ class BreakMarks:
 
     def __init__(self, controls: ControlStrings) -> None:
         self._controls = controls
-        self._mark = f"Q{''.join(random.choices(string.ascii_lowercase, k=14))}Q"
+        self._mark = f"Q{secrets.token_hex(8)}Q"  # a program's own seeded randomness is left alone
         self._used = False
 
     def messages(self, messages: Sequence[Mapping[str, Any]]) -> list[Mapping[str, Any]]:
