@@ -31,6 +31,7 @@ MODELS = Path(__file__).parent.parent / ".models"
 API_KEY = "test-key"
 FAKE_MODEL = "fake"
 
+
 def locally(fake: FakeVLLM) -> StitchingConfig:
     """A client's choice to tokenize with the fake's own tokenizer, which need not be loaded anew."""
     return StitchingConfig(tokenizer=LocalTokenizer(fake.tokenizer.transformers_tokenizer))

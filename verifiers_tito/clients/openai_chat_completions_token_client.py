@@ -37,7 +37,7 @@ from verifiers_tito.clients.tokenizer_choice import TokenizerChoice
 from verifiers_tito.errors import ConfigError, InvalidModelResponseError
 from verifiers_tito.stitching import Fallback, Stitched, TemplateReport, examine
 from verifiers_tito.tokenization import ServerTokenizer
-from verifiers_tito.transport import AUTHENTICATION_ERRORS, RouteMissingError, decode, get
+from verifiers_tito.transport import AUTHENTICATION_ERRORS, RouteMissingError, decode, get, with_base_url
 from verifiers_tito.types import (
     ClientConfig,
     FallbackReason,
@@ -117,7 +117,7 @@ class OpenAIChatCompletionsTokenClient(OpenAIChatCompletionsClient):
     def token_client(self) -> AsyncOpenAI:
         """The provider's client rooted at the server instead of at `/v1`, where `/tokenize` is."""
         root = str(self.client.base_url).rstrip("/").removesuffix(routes.API_ROOT)
-        return self.client.with_options(base_url=root)
+        return with_base_url(self.client, root)
 
     async def close(self) -> None:
         await self._tokenizers.close()

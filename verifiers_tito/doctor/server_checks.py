@@ -31,7 +31,7 @@ from verifiers_tito.doctor.local_checks import Local, check_local
 from verifiers_tito.doctor.server_behaviour import find_reasoning_parser, find_tool_call_parser, measure_logprobs
 from verifiers_tito.doctor.template_checks import BY_SERVER, template_in_files, template_on_server
 from verifiers_tito.errors import ConfigError
-from verifiers_tito.transport import AUTHENTICATION_ERRORS, connect
+from verifiers_tito.transport import AUTHENTICATION_ERRORS, connect, with_base_url
 from verifiers_tito.types import ClientConfig, ControlTextPolicy
 from verifiers_tito.wire import routes
 
@@ -59,7 +59,7 @@ async def check_server(base_url: str, *, api_key: str | None, model: str | None,
 
 
 async def _look_at(provider: AsyncOpenAI, base_url: str, *, model: str | None, tokenizer: str | None) -> Report:
-    root_client = provider.with_options(base_url=base_url.removesuffix(routes.API_ROOT))
+    root_client = with_base_url(provider, base_url.removesuffix(routes.API_ROOT))
     told = await introduce(root_client, model=model)
     name, root = told.model.id, told.model.root or ""
     local = await check_local(root_client, model=name, root=root, given=tokenizer)

@@ -3,13 +3,13 @@
     trajectory, prompt ──► PrefixIndex.match ──► earlier step + the messages said since (the tail)
     find_closes ──► how this template closes turns          prove_tail ──► whether this kind of tail can be bridged
     tail ──► Junction.stand_in ──(a tokenizer renders it)──► cut_bridge ──► bridge ids
-    earlier step's ids + bridge ids ──► join ──► Stitched
+    earlier step's ids + bridge ids ──► join_turn ──► Stitched
 
 Whatever cannot be shown to be exact is a `Fallback` with its reason. Which tokenizer renders, and whether one waits for
 it, is the caller's choice: work that needs several renderings is a `Plan`.
 """
 
-from verifiers_tito.stitching.bridge import Bridge, cut_bridge, join
+from verifiers_tito.stitching.bridge import Bridge, continuation, cut_bridge
 from verifiers_tito.stitching.cache import BoundedCache
 from verifiers_tito.stitching.digest import message_digest, value_digest
 from verifiers_tito.stitching.outcome import Fallback, Stitched
@@ -55,10 +55,10 @@ __all__ = [
     "TemplateReport",
     "TurnClose",
     "Verdict",
+    "continuation",
     "cut_bridge",
     "examine",
     "find_closes",
-    "join",
     "join_turn",
     "message_digest",
     "prove_tail",

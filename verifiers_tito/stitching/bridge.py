@@ -70,10 +70,10 @@ def cut_bridge(rendering: Rendering, mark: str, closes: Sequence[TurnClose]) -> 
     raise BridgeNotFoundError("the template's close of an assistant's turn is not known")
 
 
-def join(
+def continuation(
     previous_ids: list[int], bridge: Bridge, *, ended: bool = False, openers: frozenset[int] = frozenset()
 ) -> list[int]:
-    """`previous_ids` continued by the bridge, without the part of the close that was sampled already.
+    """What continues `previous_ids`: the bridge without the part of the close that was sampled already.
 
     That part is the longest beginning of the close with which `previous_ids` ends. Where the model ended its turn with
     another token than the close (`ended`, or one of the template's other ways to end a turn), that token stands in the
@@ -83,7 +83,7 @@ def join(
     last = previous_ids[-1] if previous_ids else None
     if bridge.close.is_opener and last in openers and last != bridge.marker:
         raise BridgeNotFoundError(f"the turn ended with {last}, the marker of another role than the one that follows")
-    return previous_ids + bridge.ids[bridge.sampled_of_close(previous_ids, ended=ended) :]
+    return bridge.ids[bridge.sampled_of_close(previous_ids, ended=ended) :]
 
 
 def _behind_last(close: list[int], markers: Collection[int | None]) -> int:

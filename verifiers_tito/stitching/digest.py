@@ -24,9 +24,6 @@ _IGNORED_FIELDS = frozenset(
 )
 
 
-_FINGERPRINTED = _IGNORED_FIELDS | {"role", "content", "reasoning_content", "tool_call_id", "tool_calls"}
-
-
 def chained(before: bytes, message: Message | Mapping[str, Any]) -> bytes:
     """The digest of a conversation from the digest of all but its last message (`b""` for none) and that message."""
     return blake2b(before + message_digest(message), digest_size=_DIGEST_BYTES).digest()
@@ -40,24 +37,6 @@ def message_digest(message: Message | Mapping[str, Any]) -> bytes:
         if key not in _IGNORED_FIELDS and value not in (None, "", [])
     }
     return value_digest(fields)
-
-
-def fingerprint(message: Message | Mapping[str, Any]) -> tuple[Any, ...] | None:
-    """Something cheap that is equal as long as a message says the same; None for messages it cannot be had for.
-
-    It holds the very strings of the message, so that comparing it with an earlier one compares addresses.
-    """
-    if isinstance(message, Mapping) or message.__pydantic_extra__:
-        return None
-    fields = message.__dict__
-    content, calls = fields.get("content"), fields.get("tool_calls")
-    if (content is not None and type(content) is not str) or not fields.keys() <= _FINGERPRINTED:
-        return None
-    if calls:
-        if any(type(call) is not ToolCall or call.__pydantic_extra__ for call in calls):
-            return None
-        calls = tuple((call.id, call.name, call.arguments) for call in calls)
-    return (fields["role"], content, fields.get("reasoning_content"), fields.get("tool_call_id"), calls)
 
 
 def value_digest(value: Any) -> bytes:

@@ -12,7 +12,8 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
-from verifiers_tito.stitching.digest import chained, fingerprint
+from verifiers_tito.stitching.digest import chained
+from verifiers_tito.stitching.snapshot import Snapshot
 from verifiers_tito.stitching.stand_in import SYSTEM_ROLES
 from verifiers_tito.types import Message, content_to_text, has_media
 
@@ -23,18 +24,17 @@ _REMEMBERED = 4
 
 @dataclass(frozen=True, slots=True)
 class Link:
-    """One message and what is true of the conversation up to and with it."""
+    """What is true of a conversation up to and with one message. `systems` are the places of system messages in it."""
 
-    message: AnyMessage
-    fingerprint: tuple[Any, ...] | None
+    snapshot: Snapshot | None
     digest: bytes
     has_media: bool
     has_tools: bool
     has_reasoning: bool
-    systems: tuple[AnyMessage, ...]
+    systems: tuple[int, ...]
 
     def still_stands_for(self, message: AnyMessage) -> bool:
-        return self.message is message and self.fingerprint is not None and fingerprint(message) == self.fingerprint
+        return self.snapshot is not None and self.snapshot.holds(message)
 
 
 class MessageChains:
@@ -52,23 +52,22 @@ class MessageChains:
             if common > count:
                 extended, count = links, common
         made = extended[:count]
-        for message in messages[count:]:
-            made.append(_link(made[-1] if made else None, message))
+        for place in range(count, len(messages)):
+            made.append(_link(made[-1] if made else None, messages[place], place))
         if count == len(extended) > 0:
             self._chains = deque((links for links in self._chains if links is not extended), maxlen=_REMEMBERED)
         self._chains.appendleft(made)
         return made
 
 
-def _link(before: Link | None, message: AnyMessage) -> Link:
+def _link(before: Link | None, message: AnyMessage, place: int) -> Link:
     return Link(
-        message=message,
-        fingerprint=fingerprint(message),
+        snapshot=Snapshot.of(message),
         digest=chained(before.digest if before else b"", message),
         has_media=has_media(message) or (before is not None and before.has_media),
         has_tools=message["role"] == "tool" or (before is not None and before.has_tools),
         has_reasoning=_reasons(message) or (before is not None and before.has_reasoning),
-        systems=(before.systems if before else ()) + ((message,) if message["role"] in SYSTEM_ROLES else ()),
+        systems=(before.systems if before else ()) + ((place,) if message["role"] in SYSTEM_ROLES else ()),
     )
 
 

@@ -11,7 +11,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 
 from verifiers_tito.stitching.message_chain import AnyMessage, Link, MessageChains
-from verifiers_tito.stitching.stand_in import SYSTEM_ROLES, Context
+from verifiers_tito.stitching.stand_in import Context
 from verifiers_tito.types import Message, TrajectoryStep
 
 
@@ -62,7 +62,7 @@ class PrefixIndex:
         for count in range(len(chain), 0, -1):
             step = self._by_digest.get(chain[count - 1].digest)
             if step is not None:
-                return _match(step, chain[:count])
+                return _match(step, chain[:count], prompt)
         return PrefixMiss()
 
     def _add(self, step: TrajectoryStep) -> None:
@@ -73,11 +73,12 @@ class PrefixIndex:
             self._by_digest[links[-1].digest] = step
 
 
-def _match(step: TrajectoryStep, chain: Sequence[Link]) -> PrefixMatch:
+def _match(step: TrajectoryStep, chain: Sequence[Link], prompt: Sequence[AnyMessage]) -> PrefixMatch:
     before = chain[-2] if len(chain) > 1 else None
-    systems = before.systems if before else ()
-    first = bool(systems) and chain[0].message["role"] in SYSTEM_ROLES
-    context = Context(system=first, later_system=len(systems) > first, tools=before is not None and before.has_tools)
+    places = before.systems if before else ()
+    first = 0 in places
+    context = Context(system=first, later_system=len(places) > first, tools=before is not None and before.has_tools)
+    systems = tuple(prompt[place] for place in places)
     return PrefixMatch(step, len(chain), context, systems, has_reasoning=chain[-1].has_reasoning)
 
 

@@ -12,7 +12,7 @@ from __future__ import annotations
 from collections.abc import Callable
 from dataclasses import dataclass
 
-from verifiers_tito.stitching.bridge import Bridge, cut_bridge, join
+from verifiers_tito.stitching.bridge import Bridge, continuation, cut_bridge
 from verifiers_tito.stitching.outcome import Fallback, Stitched
 from verifiers_tito.stitching.plan import Plan, RenderRequest, run_plan
 from verifiers_tito.stitching.proof import (
@@ -136,9 +136,10 @@ class TemplateBridge:
 def join_turn(
     prompt_ids: list[int], completion_ids: list[int], bridge: Bridge, *, ended: bool, openers: frozenset[int]
 ) -> Stitched | Fallback:
-    """A turn's ids continued by the bridge; see `join`."""
+    """A turn's ids continued by the bridge; see `continuation`."""
+    token_ids = [*prompt_ids, *completion_ids]
     try:
-        token_ids = join(prompt_ids + completion_ids, bridge, ended=ended, openers=openers)
+        token_ids += continuation(token_ids, bridge, ended=ended, openers=openers)
     except BridgeNotFoundError as error:
         return Fallback(FallbackReason.TURN_ENDED_OTHERWISE, str(error))
     return Stitched(

@@ -50,7 +50,7 @@ class BreakMarks:
         """`text` without the marks."""
         if not self._used:
             return BrokenText(text=text)
-        parts = re.split(self._mark, text)
+        parts = re.split(self._mark, text, flags=re.IGNORECASE)  # a template may write contents in other letters
         places, length = [], 0
         for part in parts[:-1]:
             length += len(part)

@@ -7,7 +7,7 @@ from verifiers_tito.transport.error_mapping import (
     ServerError,
     ServerUnreachableError,
 )
-from verifiers_tito.transport.transport import connect, decode, get, post
+from verifiers_tito.transport.transport import connect, decode, get, post, with_base_url
 
 __all__ = [
     "AUTHENTICATION_ERRORS",
@@ -19,4 +19,5 @@ __all__ = [
     "decode",
     "get",
     "post",
+    "with_base_url",
 ]

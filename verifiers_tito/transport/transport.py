@@ -40,6 +40,13 @@ def connect(config: ClientConfig) -> AsyncOpenAI:
     return client
 
 
+def with_base_url(client: AsyncOpenAI, base_url: str) -> AsyncOpenAI:
+    """The same client at another address: its key, headers, limits and connections."""
+    copied = client.with_options(base_url=base_url)
+    copied.organization, copied.project = client.organization, client.project  # which copies look up again
+    return copied
+
+
 async def post(
     client: AsyncOpenAI, path: str, body: Mapping[str, Any], *, headers: Mapping[str, str] | None = None
 ) -> bytes:

@@ -1,0 +1,151 @@
+"""A fake vLLM in a process of its own, so that the CPU time of this process is the client's alone.
+
+    FakeProcess ──starts──► python -m benchmarks.fake_process --serve ...
+                ◄── one line of JSON: its address, as soon as it listens
+    a line      ──► ◄── one line of JSON: the requests that arrived since the line before
+    end of stdin ──► it stops
+
+The fake ends when its standard input does, and so also when this process is killed. It stands in a process group of
+its own: a terminal's Ctrl-C reaches this process only, which then closes the pipe.
+"""
+
+from __future__ import annotations
+
+import argparse
+import asyncio
+import json
+import subprocess
+import sys
+import time
+from collections.abc import Sequence
+from contextlib import suppress
+from dataclasses import dataclass
+from pathlib import Path
+from types import TracebackType
+from typing import Any, Self
+
+from benchmarks.words import Words
+from verifiers_tito.errors import LocalServerError
+from verifiers_tito.testing import Completion, FakeModel, FakeRequest, FakeVLLM, Script, load_tokenizer
+
+MODEL = "fake"
+_PROJECT = Path(__file__).parent.parent
+_PATIENCE_SECONDS = 10.0
+_ENDED = "the fake vLLM's process ended before it was told to; its own words are on stderr"
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Arrived:
+    """A request that the fake saw. `sent_bytes` is the length of its body."""
+
+    path: str
+    sent_bytes: int
+
+
+class FakeProcess:
+    """`with FakeProcess(...) as fake`: it runs inside the block.
+
+    Every completion samples `sampled_tokens` ids, the end of the turn included, that depend on the prompt's length, and
+    takes `answer_seconds` more than the fake's own work. Raises `LocalServerError` where it does not start or has
+    ended; its own words are on stderr.
+    """
+
+    def __init__(self, *, folder: Path, sampled_tokens: int, max_model_len: int, answer_seconds: float = 0.0) -> None:
+        self.base_url = ""
+        self._command = [sys.executable, "-m", "benchmarks.fake_process", "--serve", "--folder", str(folder.absolute())]
+        self._command += ["--sampled-tokens", str(sampled_tokens), "--max-model-len", str(max_model_len)]
+        self._command += ["--answer-seconds", str(answer_seconds)]
+        self._process: subprocess.Popen[str] | None = None
+
+    def arrived(self) -> list[Arrived]:
+        """What arrived since the last call. Waits for the answer; nothing else is to run meanwhile."""
+        process = self._process
+        if process is None or process.stdin is None:
+            raise LocalServerError("the fake vLLM's process is not running: use it inside `with`")
+        try:
+            process.stdin.write("arrived\n")
+            process.stdin.flush()
+        except BrokenPipeError as error:
+            raise LocalServerError(_ENDED) from error
+        return [Arrived(**request) for request in self._read_line()]
+
+    def __enter__(self) -> Self:
+        pipe = subprocess.PIPE
+        self._process = subprocess.Popen(
+            self._command, stdin=pipe, stdout=pipe, text=True, cwd=_PROJECT, process_group=0
+        )
+        try:
+            self.base_url = self._read_line()
+        except BaseException:
+            self._stop()
+            raise
+        return self
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        self._stop()
+
+    def _read_line(self) -> Any:
+        process = self._process
+        line = process.stdout.readline() if process and process.stdout else ""
+        if not line:
+            raise LocalServerError(_ENDED)
+        return json.loads(line)
+
+    def _stop(self) -> None:
+        process, self._process = self._process, None
+        if process is None:
+            return
+        with process:  # whose end closes the pipes
+            try:
+                with suppress(BrokenPipeError, subprocess.TimeoutExpired):
+                    if process.stdin:
+                        process.stdin.close()
+                    process.wait(timeout=_PATIENCE_SECONDS)
+            finally:
+                process.kill()  # if it still runs
+
+
+def word_script(words: Words, *, sampled_tokens: int, answer_seconds: float) -> Script:
+    """Answers of ordinary words, different for each length of a prompt and the same in every run."""
+
+    def script(request: FakeRequest) -> Completion:
+        time.sleep(answer_seconds)  # there is nobody else to answer meanwhile
+        return Completion(token_ids=words.ids(count=sampled_tokens - 1, seed=len(request.prompt_ids)))
+
+    return script
+
+
+async def serve(options: argparse.Namespace) -> None:
+    """Runs the fake until standard input ends. Requests are forgotten once told: a long prompt is a large object."""
+    from transformers.utils import logging  # noqa: PLC0415  late: this process only
+
+    logging.set_verbosity_error()  # it warns of histories longer than the model that the tokenizer is from
+    tokenizer = load_tokenizer(options.folder)
+    words = Words(tokenizer.transformers_tokenizer)
+    script = word_script(words, sampled_tokens=options.sampled_tokens, answer_seconds=options.answer_seconds)
+    model = FakeModel(folder=options.folder, name=MODEL, max_model_len=options.max_model_len)
+    async with FakeVLLM(model, script=script, tokenizer=tokenizer) as fake:
+        print(json.dumps(fake.base_url), flush=True)
+        while await asyncio.to_thread(sys.stdin.readline):
+            arrived = [
+                {"path": request.path, "sent_bytes": int(request.headers.get("content-length", 0))}
+                for request in fake.requests
+            ]
+            fake.requests.clear()
+            print(json.dumps(arrived), flush=True)
+
+
+def main(arguments: Sequence[str] | None = None) -> None:
+    parser = argparse.ArgumentParser(description="A fake vLLM, driven over stdin and stdout.")
+    parser.add_argument("--serve", action="store_true", required=True)
+    parser.add_argument("--folder", type=Path, required=True)
+    parser.add_argument("--sampled-tokens", type=int, required=True)
+    parser.add_argument("--max-model-len", type=int, required=True)
+    parser.add_argument("--answer-seconds", type=float, required=True)
+    asyncio.run(serve(parser.parse_args(arguments)))
+
+
+if __name__ == "__main__":
+    main()
