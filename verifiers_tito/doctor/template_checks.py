@@ -65,9 +65,9 @@ def to_finding(report: TemplateReport, *, close_text: str, rendered_by: str) -> 
     return TemplateFinding(
         rendered_by=rendered_by,
         can_bridge=report.can_bridge,
-        problem="" if report.closes else report.problem or "how it closes a turn is not known",
+        problem=report.problem,
         close=_close(report.closes.plain, close_text) if report.closes else None,
-        writes_calls=report.closes is not None and report.closes.calls is not None,
+        writes_calls=report.writes_calls,
         tails=tuple(
             TailFinding(
                 kind=_name(kind),

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from dataclasses import dataclass, field
 
-from verifiers_tito.stitching.outcome import Fallback
 from verifiers_tito.stitching.plan import Plan
 from verifiers_tito.stitching.proof import STANDARD_KINDS, TailKind, TailProof, TemplateCloses, Verdict
 from verifiers_tito.stitching.stand_in import Context
@@ -22,6 +21,11 @@ class TemplateReport:
     strips_reasoning: tuple[TailKind, ...] = ()
 
     @property
+    def writes_calls(self) -> bool:
+        """Whether the template shows the model which tools it has called."""
+        return self.closes is not None and self.closes.calls is not None
+
+    @property
     def can_bridge(self) -> bool:
         """Whether the plainest continuation, a user's message, is stitched."""
         return any(kind.roles == ("user",) and proof.verdict is Verdict.BRIDGED for kind, proof in self.tails.items())
@@ -29,11 +33,10 @@ class TemplateReport:
 
 def examine() -> Plan[TemplateReport]:
     """Finds the closes and tries the usual kinds of tails."""
-    book, plainest = TemplateBook(), STANDARD_KINDS[0]
-    yield from book.learn(plainest, Context())
-    verdict = book.verdict(plainest, Context())
-    if book.closes is None:
-        return TemplateReport(problem=verdict.detail if isinstance(verdict, Fallback) else "")
+    book = TemplateBook()
+    yield from book.learn(STANDARD_KINDS[0], Context())
+    if book.problem is not None:
+        return TemplateReport(problem=book.problem.detail)
     strips = []
     for kind in STANDARD_KINDS:
         yield from book.learn(kind, Context())

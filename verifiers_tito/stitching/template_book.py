@@ -48,6 +48,11 @@ class TemplateBook:
         self._problem: Fallback | None = None
 
     @property
+    def problem(self) -> Fallback | None:
+        """Why nothing is bridged at all; none where something is, or where nothing has been learned yet."""
+        return self._problem
+
+    @property
     def close_ids(self) -> list[int]:
         """What the template writes to close a turn; nothing where it closes one with the next role's marker."""
         return [] if self.closes is None or self.closes.plain.is_opener else list(self.closes.plain.ids)
