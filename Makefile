@@ -1,6 +1,7 @@
 # make demo   real rollouts on a local vLLM      make test   everything, real vLLM included
 # make fast   what needs no vLLM, in seconds     make check  lint, format, types, import order
 # make corpus bridges over many real templates   make docs   the tables in docs/, written anew
+# make bench  what the client costs a turn
 
 VENV := .venv
 BIN := $(VENV)/bin
@@ -11,7 +12,7 @@ PYTEST := $(BIN)/python -m pytest
 # Tests start dozens of Python processes: compiling the package anew in each would take most of their time.
 unexport PYTHONDONTWRITEBYTECODE
 
-.PHONY: demo test fast corpus check lint models docs clean
+.PHONY: demo test fast corpus check lint models docs bench clean
 .DEFAULT_GOAL := demo
 
 demo: $(MODELS)/smollm2.stamp
@@ -29,6 +30,9 @@ corpus: models $(MODELS)/corpus.stamp
 docs: $(MODELS)/corpus.stamp
 	@$(BIN)/python -m tests.corpus.report > docs/bridging.md
 	@$(BIN)/python -m tests.oracle.report > docs/agreement.md
+
+bench: models
+	@$(BIN)/python -m benchmarks.client_cost
 
 check: lint
 	@$(PYTEST) tests/test_layers.py
