@@ -80,7 +80,8 @@ class TokenizerChoice:
             await asyncio.shield(files.loading)
         except Error as error:
             files.problem = str(error)
-            self._logger.info("%s: the server's /tokenize is used: %s", template.model, error)
+            level = logging.INFO if self._config.tokenizer is None else logging.WARNING  # somebody asked for it
+            self._logger.log(level, "%s: the server's /tokenize is used: %s", template.model, error)
             return None
         return files.proven.get(template.key)
 
