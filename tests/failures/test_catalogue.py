@@ -15,7 +15,7 @@ from hypothesis import strategies as st
 
 import verifiers_tito as vf
 from tests.failures.talk import Talk, calls, local_tokenizer, result, system, template_bridge, user
-from verifiers_tito.stitching import Fallback, PrefixIndex, PrefixMatch, PrefixMiss, TailKind
+from verifiers_tito.stitching import Fallback, PrefixIndex, PrefixMatch, PrefixMiss, TailKind, examine, run_plan
 from verifiers_tito.types import FallbackReason, ToolCall
 
 pytestmark = pytest.mark.corpus
@@ -119,8 +119,9 @@ def test_failure_04_thinking_that_the_template_strips_stays_in_the_ids() -> None
     talk.go_on(user("sure?"))
     assert talk.text.count("secret plan") == 1
     assert "secret plan" not in talk.local.decode(talk.rendered_anew())
-    assert template_bridge("qwen3").book.strips_reasoning(TailKind(("user",)))
-    assert not template_bridge("qwen3").book.strips_reasoning(TailKind(("tool",), calls=True))
+    report = run_plan(examine(), template_bridge("qwen3").render)
+    assert TailKind(("user",)) in report.strips_reasoning
+    assert TailKind(("tool",), calls=True) not in report.strips_reasoning
 
 
 def test_failure_04_a_turn_cut_short_in_its_thinking_is_closed_as_a_turn() -> None:

@@ -299,7 +299,7 @@ def test_what_else_goes_wrong_while_learning_leaves_the_book_as_it_was(trial: Tr
         ([result("1")], CALL, TailKind(("tool",), calls=True)),
         ([result("1")] * 5, CALL, TailKind(("tool", "tool"), calls=True)),
         ([*[result("1")] * 4, user("a"), result("2")], CALL, TailKind(("tool", "tool", "user", "tool"), calls=True)),
-        ([user("a")] * 3, ANSWER, TailKind(("user",) * 3)),
+        ([user("a")] * 3, ANSWER, TailKind(("user",) * 2)),
     ],
 )
 def test_the_kind_of_a_tail_is_its_roles_and_many_results_are_as_two(

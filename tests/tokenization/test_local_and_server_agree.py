@@ -9,7 +9,16 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from tests.tokenization.conversations import assistant, calling, harmless_contents, result, system, tails, user
-from verifiers_tito.stitching import Bridge, Fallback, Junction, RenderRequest, TemplateBook, TemplateBridge
+from verifiers_tito.stitching import (
+    Bridge,
+    Fallback,
+    Junction,
+    RenderRequest,
+    TailKind,
+    TemplateBook,
+    TemplateBridge,
+    run_plan,
+)
 from verifiers_tito.testing import FakeTokenizer
 from verifiers_tito.tokenization import ContentForm, LocalTokenizer, Rendering, ServerRendering
 from verifiers_tito.types import ControlTextPolicy
@@ -106,5 +115,6 @@ def test_both_sides_find_the_same_closes_and_habits(request: pytest.FixtureReque
     assert local.closes.calls == server.closes.calls
     proven = {kind: (proof.verdict, proof.dropped, proof.marker) for kind, proof in local.tails.items()}
     assert proven.items() >= {(kind, (p.verdict, p.dropped, p.marker)) for kind, p in server.tails.items()}
-    kinds = {kind for kind, _ in local.tails}
-    assert [local.strips_reasoning(kind) for kind in kinds] == [server.strips_reasoning(kind) for kind in kinds]
+    for side in (sides.local, sides.server):
+        run_plan(side.book.learn_stripping(TailKind(("user",))), side.render)
+    assert local.strips_reasoning(TailKind(("user",))) == server.strips_reasoning(TailKind(("user",)))

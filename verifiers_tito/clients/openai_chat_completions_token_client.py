@@ -19,7 +19,6 @@ from openai import AsyncOpenAI
 from pydantic import BaseModel
 
 from verifiers_tito.clients.control_text import ControlTextGuard
-from verifiers_tito.clients.driving import drive
 from verifiers_tito.clients.messages_in import GuardedPrompt, MessagesIn
 from verifiers_tito.clients.native_completion import NativeCompletion
 from verifiers_tito.clients.native_messages import NativePrompt, to_native_messages
@@ -35,7 +34,7 @@ from verifiers_tito.clients.stitcher import AnyMessages, Stitcher
 from verifiers_tito.clients.template_input import TemplateInput
 from verifiers_tito.clients.tokenizer_choice import TokenizerChoice
 from verifiers_tito.errors import ConfigError, InvalidModelResponseError
-from verifiers_tito.stitching import Fallback, Stitched, TemplateReport, examine
+from verifiers_tito.stitching import Fallback, Stitched, TemplateReport
 from verifiers_tito.tokenization import ServerTokenizer
 from verifiers_tito.transport import AUTHENTICATION_ERRORS, RouteMissingError, decode, get, with_base_url
 from verifiers_tito.types import (
@@ -111,7 +110,7 @@ class OpenAIChatCompletionsTokenClient(OpenAIChatCompletionsClient):
         self._stitcher = Stitcher(self._tokenizers, guard, config)
         self._messages_in = MessagesIn(self._tokenizers, guard, config.control_text)
         self._missing_route: Fallback | None = None
-        self._warned: set[str] = set()
+        self._warned: set[FallbackReason] = set()
 
     @cached_property
     def token_client(self) -> AsyncOpenAI:
@@ -199,16 +198,18 @@ class OpenAIChatCompletionsTokenClient(OpenAIChatCompletionsClient):
     async def prove_template(
         self, model: str, tools: list[OpenAITool] | None = None, sampling_args: SamplingArgs | None = None
     ) -> TemplateReport:
-        """Which conversations will be stitched on this server, found out before a run. Sends a handful of requests."""
+        """Which conversations will be stitched on this server, found out before a run: some thirty calls of
+        `/tokenize`, which turns to come need not make again (or none, where local files have been proven right)."""
         template = _template_input(model, tools, flatten_sampling_args(sampling_args or {}))
-        return await drive(examine(), await self._tokenizers.choose(template, ()), template)
+        return await self._stitcher.examine(template)
 
     async def _stitch(self, state: State, messages: AnyMessages, template: TemplateInput) -> Stitched | Fallback:
         if self._missing_route is not None and state.get("trajectory"):
             return self._missing_route
         outcome = await self._stitcher.stitch(state, messages, template)
-        if isinstance(outcome, Fallback) and outcome.detail and str(outcome) not in self._warned:
-            self._warned.add(str(outcome))
+        expected = (FallbackReason.FIRST_TURN, FallbackReason.THINKING_STRIPPED)
+        if isinstance(outcome, Fallback) and outcome.detail and outcome.reason not in (*expected, *self._warned):
+            self._warned.add(outcome.reason)
             self.logger.warning("turns go in as messages: %s", outcome)
         return outcome
 

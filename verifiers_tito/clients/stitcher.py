@@ -21,7 +21,6 @@ from verifiers_tito.stitching import (
     BoundedCache,
     Bridge,
     BridgeNotFoundError,
-    Context,
     Fallback,
     Junction,
     PrefixIndex,
@@ -32,7 +31,9 @@ from verifiers_tito.stitching import (
     TailProof,
     TemplateBook,
     TemplateCloses,
+    TemplateReport,
     cut_bridge,
+    examine,
     join_turn,
     value_digest,
 )
@@ -94,6 +95,13 @@ class Stitcher:
             self._no_tokenize = self._without_tokenizer(template, error)
             return self._no_tokenize
 
+    async def examine(self, template: TemplateInput) -> TemplateReport:
+        """What the template allows, found out now: turns to come need not ask again."""
+        tokenizer = await self._tokenizers.choose(template, ())
+        shelf = self._shelf(template, tokenizer)
+        async with shelf.lock:
+            return await drive(examine(shelf.book), tokenizer, template)
+
     def _without_tokenizer(self, template: TemplateInput, error: RouteMissingError) -> Fallback:
         if self._tokenizers.differs(template.model):
             problem = self._tokenizers.problem(template.model)
@@ -104,7 +112,12 @@ class Stitcher:
         self, state: State, match: PrefixMatch, junction: Junction, template: TemplateInput, tokenizer: Tokenizer
     ) -> Stitched | Fallback:
         kind = TailKind.of(junction.tail, after=junction.after)
-        book = await self._book(kind, junction.context, template, tokenizer)
+        shelf = self._shelf(template, tokenizer)
+        book = shelf.book
+        if not book.knows(kind, junction.context):
+            async with shelf.lock:
+                if not book.knows(kind, junction.context):
+                    await drive(book.learn(kind, junction.context), tokenizer, template)
         closes = book.verdict(kind, junction.context)
         if isinstance(closes, Fallback):
             return closes
@@ -112,7 +125,7 @@ class Stitcher:
         state[_SUFFIX_KEY] = book.close_ids
         prompt_ids, completion_ids = _ids_of(match.step)
         follows_template = self._config.thinking is ThinkingPolicy.TEMPLATE and match.has_reasoning
-        if follows_template and book.strips_reasoning(kind):
+        if follows_template and await self._strips(shelf, kind, template, tokenizer):
             count = len(prompt_ids) + len(completion_ids)
             return Fallback(FallbackReason.THINKING_STRIPPED, f"{count} ids are left behind")
         passed = await self._control_strings(junction.tail, template, tokenizer)
@@ -124,19 +137,19 @@ class Stitcher:
         who = "local" if isinstance(tokenizer, LocalTokenizer) else "server"
         return replace(stitched, control_strings=passed, tokenizer=who)
 
-    async def _book(
-        self, kind: TailKind, context: Context, template: TemplateInput, tokenizer: Tokenizer
-    ) -> TemplateBook:
-        """The template's book, in which this kind of tail stands. Rollouts that ask at once wait for one of them."""
+    def _shelf(self, template: TemplateInput, tokenizer: Tokenizer) -> _Shelf:
         key = (template.family, isinstance(tokenizer, LocalTokenizer))
         shelf = self._shelves.get(key)
         if shelf is None:
             self._shelves.put(key, shelf := _Shelf(book=TemplateBook(), lock=asyncio.Lock()))
-        if not shelf.book.knows(kind, context):
-            async with shelf.lock:
-                if not shelf.book.knows(kind, context):
-                    await drive(shelf.book.learn(kind, context), tokenizer, template)
-        return shelf.book
+        return shelf
+
+    async def _strips(self, shelf: _Shelf, kind: TailKind, template: TemplateInput, tokenizer: Tokenizer) -> bool:
+        """Whether the template leaves reasoning out of a turn that this kind of tail follows."""
+        async with shelf.lock:
+            if not shelf.book.knows_stripping(kind):
+                await drive(shelf.book.learn_stripping(kind), tokenizer, template)
+        return shelf.book.strips_reasoning(kind)
 
     def _warn_of_dropped(self, proof: TailProof, template: TemplateInput) -> None:
         """Says once that a template does not write what an environment said; it would not on any other route either."""
@@ -180,16 +193,22 @@ def _junction(prompt: AnyMessages, match: PrefixMatch) -> Junction:
         tail=to_native_messages(prompt[count:]),
         context=match.context,
         systems=to_native_messages(match.systems),
+        switch=match.switch,
     )
 
 
 def _ended_by_token(step: TrajectoryStep, template: TemplateInput) -> bool:
     """Whether the model ended the turn with a token of its own that ends turns. vLLM's `stop_reason` is none for the
-    end-of-sequence token, an id for another one or for one that the request named, a text for a stop string."""
+    end-of-sequence token, an id for another one or for one that the request named, a text for a stop string. A turn
+    that was cut short behind a tool call finishes with `tool_calls` too: only its length tells."""
     response = step.get("response")
     message = getattr(response, "message", None)
-    if response is None or getattr(message, "finish_reason", None) not in ("stop", "tool_calls"):
+    if response is None or message is None or message.finish_reason not in ("stop", "tool_calls"):
         return False
+    if message.finish_reason == "tool_calls":
+        most = template.fields.get("max_completion_tokens") or template.fields.get("max_tokens")
+        if most is None or message.tokens is None or len(message.tokens.completion_ids) >= most:
+            return False
     named = template.fields.get("stop_token_ids") or []
     return not isinstance(response.stop_reason, str) and response.stop_reason not in named
 

@@ -59,7 +59,9 @@ class Continuity:
 
 def continuity(state: State) -> Continuity:
     """The record of one rollout."""
-    return Continuity(tuple(_turn(step["response"].served) for step in state["trajectory"]))
+    return Continuity(
+        tuple(_turn(getattr(step.get("response"), "served", None)) for step in state.get("trajectory") or [])
+    )
 
 
 def run_metrics(states: Iterable[State]) -> dict[str, float]:

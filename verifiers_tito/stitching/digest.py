@@ -16,9 +16,9 @@ from typing import Any
 from verifiers_tito.types import Message, ToolCall, to_message
 
 _DIGEST_BYTES = 16
-_JSON_TOKEN = re.compile(r'"(?:[^"\\]|\\.)*"|[{}\[\]:,]|"|[^\s{}\[\]:,"]+')
-"""Strings, punctuation, and runs of anything else but white space: two texts with the same tokens differ in white
-space only, be they JSON or not."""
+_JSON_TOKEN = re.compile(r'"(?:[^"\\]|\\.)*+"?|[{}\[\]:,]|[^\s{}\[\]:,"]+', re.DOTALL)
+"""Strings (the last one may lack its end), punctuation, and runs of anything else but white space: two texts with the
+same tokens differ in white space only, be they JSON or not. No part is looked at twice, however long."""
 _IGNORED_FIELDS = frozenset(
     {"finish_reason", "is_truncated", "tokens", "refusal", "annotations", "audio", "function_call"}
 )

@@ -14,7 +14,7 @@ from typing import Any
 
 from verifiers_tito.stitching.digest import chained
 from verifiers_tito.stitching.snapshot import Snapshot
-from verifiers_tito.stitching.stand_in import SYSTEM_ROLES
+from verifiers_tito.stitching.stand_in import SYSTEM_ROLES, thinking_switch
 from verifiers_tito.types import Message, content_to_text, has_media
 
 AnyMessage = Message | Mapping[str, Any]
@@ -32,6 +32,8 @@ class Link:
     has_tools: bool
     has_reasoning: bool
     systems: tuple[int, ...]
+    switch: str
+    """The user's last switch for thinking."""
 
     def still_stands_for(self, message: AnyMessage) -> bool:
         return self.snapshot is not None and self.snapshot.holds(message)
@@ -68,6 +70,7 @@ def _link(before: Link | None, message: AnyMessage, place: int) -> Link:
         has_tools=message["role"] == "tool" or (before is not None and before.has_tools),
         has_reasoning=_reasons(message) or (before is not None and before.has_reasoning),
         systems=(before.systems if before else ()) + ((place,) if message["role"] in SYSTEM_ROLES else ()),
+        switch=thinking_switch(message) or (before.switch if before else ""),
     )
 
 

@@ -18,12 +18,14 @@ from verifiers_tito.types import Message, TrajectoryStep
 @dataclass(frozen=True, slots=True)
 class PrefixMatch:
     """`step` holds the first `message_count` messages of the prompt; `context` is what templates look back at in
-    those before its last, `systems` are the system messages among them. `has_reasoning`: the model reasoned in one."""
+    those before its last, `systems` are the system messages among them, `switch` is the user's last switch for
+    thinking. `has_reasoning`: the model reasoned in one."""
 
     step: TrajectoryStep
     message_count: int
     context: Context
     systems: tuple[AnyMessage, ...] = ()
+    switch: str = ""
     has_reasoning: bool = False
 
 
@@ -74,12 +76,19 @@ class PrefixIndex:
 
 
 def _match(step: TrajectoryStep, chain: Sequence[Link], prompt: Sequence[AnyMessage]) -> PrefixMatch:
-    before = chain[-2] if len(chain) > 1 else None
-    places = before.systems if before else ()
-    first = 0 in places
-    context = Context(system=first, later_system=len(places) > first, tools=before is not None and before.has_tools)
-    systems = tuple(prompt[place] for place in places)
-    return PrefixMatch(step, len(chain), context, systems, has_reasoning=chain[-1].has_reasoning)
+    if len(chain) == 1:
+        return PrefixMatch(step, 1, Context(), has_reasoning=chain[0].has_reasoning)
+    before = chain[-2]
+    first = 0 in before.systems
+    context = Context(
+        system=first,
+        later_system=len(before.systems) > first,
+        tools=before.has_tools,
+        answers_tools=prompt[len(chain) - 2]["role"] == "tool",
+    )
+    systems = tuple(prompt[place] for place in before.systems)
+    reasons = chain[-1].has_reasoning
+    return PrefixMatch(step, len(chain), context, systems, switch=before.switch, has_reasoning=reasons)
 
 
 def _answered(step: TrajectoryStep) -> Sequence[Message]:

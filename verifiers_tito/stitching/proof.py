@@ -20,7 +20,6 @@ from verifiers_tito.stitching.stand_in import (
     Context,
     Junction,
     StandInStyle,
-    filler_exchange,
     new_mark,
     synthetic_call,
     tool_result,
@@ -47,7 +46,8 @@ class Verdict(StrEnum):
 
 @dataclass(frozen=True, slots=True)
 class TailKind:
-    """The roles of a tail, and whether the turn it answers called tools. More than two results in a row are as two."""
+    """The roles of a tail, and whether the turn it answers called tools. More than two in a row of one role are as
+    two."""
 
     roles: tuple[str, ...]
     calls: bool = False
@@ -55,9 +55,7 @@ class TailKind:
     @classmethod
     def of(cls, tail: Sequence[NativeMessage], *, after: NativeMessage) -> TailKind:
         roles = [str(message["role"]) for message in tail]
-        kept = [
-            role for i, role in enumerate(roles) if not (role == "tool" and roles[max(i - 2, 0) : i] == ["tool"] * 2)
-        ]
+        kept = [role for i, role in enumerate(roles) if i < 2 or roles[i - 2 : i] != [role] * 2]
         return cls(tuple(kept), calls=bool(after.get("tool_calls")))
 
     def __str__(self) -> str:
@@ -100,19 +98,13 @@ class TailProof:
 
 def find_closes() -> Plan[TemplateCloses]:
     """Raises `BridgeNotFoundError`, or `TemplateRefusedError` where not even two plain turns can be rendered."""
-    style = StandInStyle(mark=new_mark())
-    user: NativeMessage = {"role": "user", "content": "x"}
-    turn, word = style.assistant({}), new_mark()
-    final, going_on, ruled = yield [
-        RenderRequest([user, turn], False),
-        RenderRequest([user, turn, user]),
-        RenderRequest([{"role": "system", "content": word}, user, turn, user]),
-    ]
+    style, word = StandInStyle(mark=new_mark()), new_mark()
+    user: NativeMessage = {"role": "user", "content": word}
+    turn = style.assistant({})
+    final, going_on = yield [RenderRequest([user, turn], False), RenderRequest([user, turn, user])]
     if isinstance(going_on, TemplateRefusedError):
         raise going_on
-    plain = find_close(_rendering_or_none(final), going_on, style.mark)
-    if not isinstance(ruled, TemplateRefusedError):
-        style = replace(style, repeats_system=word in ruled.text[end_of_mark(ruled, style.mark) :])
+    plain = find_close(_rendering_or_none(final), going_on, style.mark, user_word=word)
     for call_style, no_content in product((CallStyle.ARGUMENTS_AS_OBJECT, CallStyle.ARGUMENTS_AS_TEXT), (None, "")):
         styled = replace(style, calls=call_style, no_content=no_content)
         found = yield from _find_call_close(styled, user, plain)
@@ -126,22 +118,24 @@ def prove_tail(kind: TailKind, context: Context, closes: TemplateCloses) -> Plan
     after, tail, words = _synthetic(kind)
     style = closes.style
     short = Junction(after=after, tail=tail, context=context).stand_in(style)
-    more = [*filler_exchange(), *(style.tool_round() if context.tools else [])]
-    longer = [*style.context(context), *more, style.assistant(after), *tail]
+    other = replace(style, filler=new_mark())
+    longer = [*other.history(context, longer=True), style.assistant(after), *tail]
     renderings = yield [RenderRequest(short), RenderRequest(longer)]
     return _judge(renderings, closes, after, words, tail)
 
 
 def strips_reasoning(kind: TailKind, closes: TemplateCloses) -> Plan[bool]:
-    """Whether the template leaves the reasoning of an assistant's turn out once this kind of tail follows it."""
+    """Whether the template leaves reasoning out of an assistant's turn once this kind of tail follows it: that in
+    fields of the message, or that in its content."""
     after, tail, _ = _synthetic(kind)
-    word = new_mark()
-    turn = {**closes.style.assistant(after), "reasoning": word, "reasoning_content": word}
-    user: NativeMessage = {"role": "user", "content": "x"}
-    final, followed = yield [RenderRequest([user, turn], False), RenderRequest([user, turn, *tail])]
-    if isinstance(final, TemplateRefusedError) or isinstance(followed, TemplateRefusedError):
-        return False
-    return word in final.text and word not in followed.text
+    turn, word, user = closes.style.assistant(after), new_mark(), {"role": "user", "content": "x"}
+    in_fields = {**turn, "reasoning": word, "reasoning_content": word}
+    in_content = {**turn, "content": f"<think>\n{word}\n</think>\n\n{turn['content'] or ''}"}
+    for reasoning in (in_fields, in_content):
+        rendered = yield [RenderRequest([user, reasoning], False), RenderRequest([user, reasoning, *tail])]
+        if [word in one.text for one in rendered if not isinstance(one, TemplateRefusedError)] == [True, False]:
+            return True
+    return False
 
 
 def _find_call_close(style: StandInStyle, user: NativeMessage, plain: TurnClose) -> Plan[TemplateCloses | None]:

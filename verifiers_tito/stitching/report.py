@@ -31,15 +31,15 @@ class TemplateReport:
         return any(kind.roles == ("user",) and proof.verdict is Verdict.BRIDGED for kind, proof in self.tails.items())
 
 
-def examine() -> Plan[TemplateReport]:
-    """Finds the closes and tries the usual kinds of tails."""
-    book = TemplateBook()
+def examine(book: TemplateBook | None = None) -> Plan[TemplateReport]:
+    """Finds the closes and tries the usual kinds of tails. What is learned stays in `book`."""
+    book = book or TemplateBook()
     yield from book.learn(STANDARD_KINDS[0], Context())
     if book.problem is not None:
         return TemplateReport(problem=book.problem.detail)
     strips = []
     for kind in STANDARD_KINDS:
-        yield from book.learn(kind, Context())
+        yield from book.learn_stripping(kind)
         if book.strips_reasoning(kind):
             strips.append(kind)
     tails = {kind: book.tails[kind, Context()] for kind in STANDARD_KINDS}

@@ -1,15 +1,17 @@
 """Stand-in conversations: short ones that a template renders around a turn as it would render the real one.
 
 Rendering a whole history to learn what follows its last turn would cost more with every turn. A template looks back
-at little: whether there is a system message, whether tools have answered before, which calls the last turn made. A
-stand-in keeps that, and the real messages of the tail; everything the model wrote is one word that occurs nowhere else:
+at little: the system messages, whether tools have answered before, which calls the last turn made, a user's
+`/no_think`. A stand-in keeps that, and the real messages of the tail; what the model wrote is one word that occurs
+nowhere else:
 
-    [system "x"] user "x" [one round of tools] assistant MARK [its calls] + the tail
+    [system messages] user "x" [one round of tools] assistant MARK [its calls] + the tail
 """
 
 from __future__ import annotations
 
 import random
+import re
 import string
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
@@ -17,10 +19,14 @@ from enum import Enum
 from typing import Any
 
 from verifiers_tito.stitching.plan import NativeMessage
+from verifiers_tito.types import Message, content_to_text
 
 SYSTEM_ROLES = ("system", "developer")
 
+_SWITCH = re.compile(r"/(?:no_?)?think\b")
+"""Templates of hybrid models look for these words in any user's message."""
 _FILLER = "x"
+_EARLIER_CALLS = 90_000
 
 
 @dataclass(frozen=True, slots=True)
@@ -33,6 +39,8 @@ class Context:
     """Another one stands further down."""
     tools: bool = False
     """Tools have answered in it."""
+    answers_tools: bool = False
+    """Its last message is a tool's."""
 
 
 class CallStyle(Enum):
@@ -47,47 +55,62 @@ class CallStyle(Enum):
 @dataclass(frozen=True, slots=True, kw_only=True)
 class StandInStyle:
     """How one template wants its stand-ins. `content_with_calls` is false where the template puts the content of a
-    calling turn behind the tools' answers; `no_content` is the content of a turn that only calls tools;
-    `repeats_system`: the template writes the system message (again) behind the turn, so that the real one is needed."""
+    calling turn behind the tools' answers; `no_content` is the content of a turn that only calls tools; `filler` that
+    of earlier messages."""
 
     mark: str
     calls: CallStyle = CallStyle.ARGUMENTS_AS_OBJECT
     no_content: str | None = None
     content_with_calls: bool = True
-    repeats_system: bool = False
+    filler: str = _FILLER
 
     def assistant(self, after: NativeMessage) -> dict[str, Any]:
         """The marked turn in the place of `after`. Ids and names of its calls are kept: tool results refer to them."""
         calls = after.get("tool_calls") or []
-        if not calls or self.calls is CallStyle.NOT_SHOWN:
+        if not calls:
             return {"role": "assistant", "content": self.mark}
+        if self.calls is CallStyle.NOT_SHOWN:  # a template may look at them all the same
+            told = [self._call(call, argument=self.filler) for call in calls]
+            return {"role": "assistant", "content": self.mark, "tool_calls": told}
         has_content = bool(after.get("content")) and self.content_with_calls
+        silent = "" if after.get("content") == "" else self.no_content
         return {
             "role": "assistant",
-            "content": self.mark if has_content else self.no_content,
+            "content": self.mark if has_content else silent,
             "tool_calls": [self._call(call) for call in calls],
         }
 
-    def context(self, context: Context, systems: Sequence[NativeMessage] = ()) -> list[NativeMessage]:
-        """The messages before the marked turn. `systems` are the real system messages of the history."""
-        told = list(systems) if self.repeats_system else [{**message, "content": _FILLER} for message in systems]
+    def history(
+        self, context: Context, systems: Sequence[NativeMessage] = (), *, switch: str = "", longer: bool = False
+    ) -> list[NativeMessage]:
+        """The messages before the marked turn. `systems` are the real system messages, `switch` what a user said to
+        switch thinking on or off; `longer`: with more of everything, in which a template should see no difference."""
+        told = list(systems)
         spare: NativeMessage = {"role": "system", "content": _FILLER}
         made: list[NativeMessage] = []
         if context.system:
             made.append(told.pop(0) if told else spare)
-        made.append({"role": "user", "content": _FILLER})
+        made.append({"role": "user", "content": switch or self.filler})
+        if longer:
+            made += self._exchange()
         if context.later_system:
-            answer, question = filler_exchange()
-            made += [answer, *(told if self.repeats_system and told else told[:1] or [spare]), question]
-        return [*made, *self.tool_round()] if context.tools else made
+            answer, question = self._exchange()
+            made += [answer, *(told or [spare]), question]
+        if context.tools:
+            made += [*self._tool_round(1), *self._exchange()] if longer else []
+            made += [*self._tool_round(0), *([] if context.answers_tools else self._exchange())]
+        return made
 
-    def tool_round(self) -> list[NativeMessage]:
-        """A call, its answer, the model's answer to that, and the user again."""
-        call = synthetic_call(0)
-        turn = {"role": "assistant", "content": self.no_content, "tool_calls": [self._call(call, argument=_FILLER)]}
+    def _exchange(self) -> list[NativeMessage]:
+        return [{"role": "assistant", "content": self.filler}, {"role": "user", "content": self.filler}]
+
+    def _tool_round(self, number: int) -> list[NativeMessage]:
+        """A call and its answer. No other call has the same id."""
+        call = synthetic_call(_EARLIER_CALLS + number)
+        turn = {"role": "assistant", "content": self.no_content, "tool_calls": [self._call(call, argument=self.filler)]}
         if self.calls is CallStyle.NOT_SHOWN:
-            turn = {"role": "assistant", "content": _FILLER, "tool_calls": [call]}
-        return [turn, tool_result(call, _FILLER), *filler_exchange()]
+            turn["content"] = self.filler
+        return [turn, tool_result(call, self.filler)]
 
     def _call(self, call: NativeMessage, *, argument: str | None = None) -> dict[str, Any]:
         arguments: Any = {"x": argument or self.mark}
@@ -101,13 +124,16 @@ class StandInStyle:
         }
 
 
+def thinking_switch(message: NativeMessage | Message) -> str:
+    """What a user's message says to switch thinking on or off, "" where it says nothing of it."""
+    if message["role"] != "user":
+        return ""
+    return " ".join(_SWITCH.findall(content_to_text(message.get("content"))))
+
+
 def new_mark() -> str:
     """A word of letters that nobody else can know, so that no message can hold it."""
     return f"Qz{''.join(random.SystemRandom().choices(string.ascii_lowercase, k=16))}zQ"
-
-
-def filler_exchange() -> list[NativeMessage]:
-    return [{"role": "assistant", "content": _FILLER}, {"role": "user", "content": _FILLER}]
 
 
 def synthetic_call(number: int) -> dict[str, Any]:
@@ -122,12 +148,13 @@ def tool_result(call: NativeMessage, content: str) -> dict[str, Any]:
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Junction:
     """Where a conversation goes on: the turn `after`, the messages said since, and the history before in short, with
-    its system messages."""
+    its system messages and the user's last switch for thinking."""
 
     after: NativeMessage
     tail: Sequence[NativeMessage]
     context: Context = Context()
     systems: Sequence[NativeMessage] = ()
+    switch: str = ""
 
     @classmethod
     def between(cls, history: Sequence[NativeMessage], after: NativeMessage, tail: Sequence[NativeMessage]) -> Junction:
@@ -138,9 +165,12 @@ class Junction:
             system=first,
             later_system=len(systems) > first,
             tools=any(message["role"] == "tool" for message in history),
+            answers_tools=bool(history) and history[-1]["role"] == "tool",
         )
-        return cls(after=after, tail=tail, context=context, systems=systems)
+        switch = next(filter(None, map(thinking_switch, reversed(history))), "")
+        return cls(after=after, tail=tail, context=context, systems=systems, switch=switch)
 
     def stand_in(self, style: StandInStyle) -> list[NativeMessage]:
         """The conversation to render for the bridge."""
-        return [*style.context(self.context, self.systems), style.assistant(self.after), *self.tail]
+        history = style.history(self.context, self.systems, switch=self.switch)
+        return [*history, style.assistant(self.after), *self.tail]

@@ -1,6 +1,7 @@
 """What is known of one template: how it closes turns, and which kinds of tails have been proven. Filled as needed.
 
     book.learn(kind, context)    a plan: finds the closes, tries the usual kinds of tails once, and this one
+    book.learn_stripping(kind)   a plan, for those who follow the template in leaving reasoning out
     book.verdict(kind, context)  the closes to bridge with, or why it is not bridged, or that it is
     TemplateBridge               the same with a renderer that answers at once, from a turn to the next prompt
 
@@ -69,19 +70,26 @@ class TemplateBook:
 
     def learn(self, kind: TailKind, context: Context) -> Plan[None]:
         """Whatever is missing for a verdict. What the tokenizer raises besides refusals leaves the book as it was."""
-        if self.closes is None and self._problem is None:
+        closes = self.closes
+        if closes is None and self._problem is None:
             try:
-                self.closes = yield from find_closes()
+                closes = yield from find_closes()
             except BridgeNotFoundError as error:
                 self._problem = Fallback(FallbackReason.TEMPLATE_UNPROVABLE, str(error))
             except TemplateRefusedError as error:
                 self._problem = Fallback(FallbackReason.TEMPLATE_REFUSED, str(error))
-        if self.closes is None:
+        if closes is None:
             return
+        proofs = {}
         for wanted in (*((usual, Context()) for usual in STANDARD_KINDS), (kind, context)):
-            if wanted not in self.tails:
-                self.tails[wanted] = yield from prove_tail(*wanted, self.closes)
-        if kind not in self._strips:
+            if wanted not in self.tails and wanted not in proofs:
+                proofs[wanted] = yield from prove_tail(*wanted, closes)
+        self.closes = closes
+        self.tails |= proofs  # all at once: who asks meanwhile waits or learns them too
+
+    def learn_stripping(self, kind: TailKind) -> Plan[None]:
+        """Whether reasoning is left out before this kind of tail."""
+        if self.closes is not None and kind not in self._strips:
             self._strips[kind] = yield from strips_reasoning(kind, self.closes)
 
     def verdict(self, kind: TailKind, context: Context) -> TemplateCloses | Fallback:
@@ -93,9 +101,12 @@ class TemplateBook:
             return Fallback(_REASONS[proof.verdict], proof.detail or str(kind))
         return self.closes
 
+    def knows_stripping(self, kind: TailKind) -> bool:
+        return kind in self._strips
+
     def strips_reasoning(self, kind: TailKind) -> bool:
-        """Whether the template leaves the reasoning out of a turn that this kind of tail follows."""
-        return self._strips.get(kind, False)
+        """Whether the template leaves the reasoning out of a turn that this kind of tail follows. Learn it first."""
+        return self._strips[kind]
 
 
 @dataclass(frozen=True, slots=True)

@@ -68,8 +68,9 @@ class TurnClose:
         raise BridgeNotFoundError(f"the assistant's turn is followed by {seen!r}, not by {self.start or 'a marker'!r}")
 
 
-def find_close(final: Rendering | None, going_on: Rendering, mark: str) -> TurnClose:
-    """The close of a turn of plain text. `final` is None where the template does not end with an assistant's turn."""
+def find_close(final: Rendering | None, going_on: Rendering, mark: str, *, user_word: str = "") -> TurnClose:
+    """The close of a turn of plain text. `final` is None where the template does not end with an assistant's turn;
+    `user_word` is what the user says before the turn and after it."""
     end = end_of_mark(going_on, mark)
     control = going_on.next_control(end)
     gap = going_on.text[end : control.start if control else None]
@@ -83,6 +84,9 @@ def find_close(final: Rendering | None, going_on: Rendering, mark: str) -> TurnC
     final_control = final.next_control(end_of_mark(final, mark))
     if final_control is None and not final.text[end_of_mark(final, mark) :].strip():
         return _opener_at(control, going_on, blanks_from=end)
+    ends_otherwise = final_control is not None and final_control.text != control.text
+    if ends_otherwise and user_word and _opens_user_turns(control, going_on.text, mark, user_word):
+        return _opener_at(control, going_on, blanks_from=end)
     return _close_at(control, going_on, blanks_from=end, final=final, final_control=final_control)
 
 
@@ -94,8 +98,10 @@ def find_call_close(final: Rendering | None, going_on: Rendering, mark: str, *, 
     common = common_length(text, final_text)
     within = [control for control in _controls(going_on, end) if control.end - end <= common]
     control = next((control for control in within if control.text == plain.start), None)
-    if control is None and final is not None and not plain.is_opener and within:
-        control = within[-1] if not final_text[within[-1].end - end :].strip() else None
+    if control is None and final is not None and not plain.is_opener:
+        asked = final_text[: len(final_text) - _unasked_prompt_length(final_text, going_on, end)]
+        candidates = (_last_of_call(within, shown, plain, end=end) for shown in (final_text, asked))
+        control = next((candidate for candidate in candidates if candidate is not None), None)
     if control is None:
         return _opener_after(final_text.rstrip(), going_on, end)
     final_control = final.next_control(end_of_mark(final, mark) + control.start - end) if final else None
@@ -106,6 +112,30 @@ def find_call_close(final: Rendering | None, going_on: Rendering, mark: str, *, 
         start=close.start,
         call_end=text[: control.start - end],
     )
+
+
+def _opens_user_turns(control: Control, text: str, mark: str, user_word: str) -> bool:
+    """Whether `control`, behind the marked turn, is what each of the user's turns begins with and none ends with."""
+    opener = text[control.start : text.rfind(user_word)]
+    before = text.find(user_word)
+    return text[:before].endswith(opener) and control.text not in text[before : text.rfind(mark)]
+
+
+def _last_of_call(within: Sequence[Control], final_text: str, plain: TurnClose, *, end: int) -> Control | None:
+    """The last of these control tokens, if nothing but the plain close stands behind it in the final rendering."""
+    inside = [control for control in within if control.end - end <= len(final_text)]
+    if not inside:
+        return None
+    rest = final_text[inside[-1].end - end :].strip()
+    return inside[-1] if not rest or (plain.start is not None and rest.startswith(plain.start)) else None
+
+
+def _unasked_prompt_length(final_text: str, going_on: Rendering, end: int) -> int:
+    """How much of `final_text` is a generation prompt, which some templates write whether it is asked for or not."""
+    for control in _controls(going_on, end):
+        if final_text.endswith(going_on.text[control.start :]):
+            return len(going_on.text) - control.start
+    return 0
 
 
 def end_of_mark(rendering: Rendering, mark: str) -> int:
