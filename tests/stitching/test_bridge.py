@@ -112,7 +112,12 @@ def test_a_blank_before_the_close_is_not_put_behind_a_turn_that_ended(previous: 
 
 def test_of_three_closing_tokens_those_behind_the_sampled_one_are_added() -> None:
     closing = bridge([RETURN, BLANK, END], WORD, ended_by={RETURN, BLANK, END})
-    assert join([1, BLANK], closing) == [1, BLANK, END, WORD]
+    assert join([1, BLANK], closing, ended=True) == [1, BLANK, END, WORD]
+
+
+def test_a_token_from_inside_a_close_does_not_close_a_turn_that_was_cut_short() -> None:
+    closing = bridge([RETURN, BLANK, END], WORD, ended_by={RETURN, BLANK, END})
+    assert join([1, BLANK], closing) == [1, BLANK, RETURN, BLANK, END, WORD]
 
 
 def test_a_turn_that_the_model_ended_otherwise_gets_no_second_end() -> None:

@@ -47,10 +47,12 @@ class Bridge:
             if previous_ids[-length:] == close[:length]:
                 return length
         last = previous_ids[-1] if previous_ids else None
-        if last == self.marker or (last in close and last in self.close.ended_by):
+        whole = _behind_last(close, self.close.ended_by)
+        if last == self.marker or (ended and last in close and last in self.close.ended_by):
             return _behind_last(close, {last})
-        if not self.close.is_opener and (ended or last in self.close.ended_by):
-            return _behind_last(close, self.close.ended_by)
+        ends_turns = last in self.close.ended_by and last not in close[: whole - 1]
+        if not self.close.is_opener and (ended or ends_turns):
+            return whole
         return next((n for n in range(self.blanks, 0, -1) if previous_ids[-n:] == close[:n]), 0)
 
 

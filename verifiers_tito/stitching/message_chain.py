@@ -67,11 +67,17 @@ def _link(before: Link | None, message: AnyMessage, place: int) -> Link:
         snapshot=Snapshot.of(message),
         digest=chained(before.digest if before else b"", message),
         has_media=has_media(message) or (before is not None and before.has_media),
-        has_tools=message["role"] == "tool" or (before is not None and before.has_tools),
+        has_tools=message["role"] == "tool"
+        or bool(message.get("tool_calls"))
+        or (before is not None and before.has_tools),
         has_reasoning=_reasons(message) or (before is not None and before.has_reasoning),
         systems=(before.systems if before else ()) + ((place,) if message["role"] in SYSTEM_ROLES else ()),
         switch=thinking_switch(message) or (before.switch if before else ""),
     )
+
+
+def _uses_tools(message: AnyMessage) -> bool:
+    return message["role"] == "tool" or bool(message.get("tool_calls"))
 
 
 def _reasons(message: AnyMessage) -> bool:

@@ -74,11 +74,13 @@ STANDARD_KINDS = (
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class TemplateCloses:
-    """How one template closes turns. `calls` is for turns that call tools, None where it shows none."""
+    """How one template closes turns. `calls` is for turns that call tools, None where it shows none, or where it could
+    not be found (`call_problem`)."""
 
     style: StandInStyle
     plain: TurnClose
     calls: TurnClose | None = None
+    call_problem: str = ""
 
     def of(self, after: NativeMessage) -> list[TurnClose]:
         """The closes to look for after this turn, the likelier first."""
@@ -105,21 +107,37 @@ def find_closes() -> Plan[TemplateCloses]:
     if isinstance(going_on, TemplateRefusedError):
         raise going_on
     plain = find_close(_rendering_or_none(final), going_on, style.mark, user_word=word)
+    problem = ""
     for call_style, no_content in product((CallStyle.ARGUMENTS_AS_OBJECT, CallStyle.ARGUMENTS_AS_TEXT), (None, "")):
         styled = replace(style, calls=call_style, no_content=no_content)
-        found = yield from _find_call_close(styled, user, plain)
+        try:
+            found = yield from _find_call_close(styled, user, plain)
+        except BridgeNotFoundError as error:
+            problem = str(error)
+            continue
         if found is not None:
             return found
-    return TemplateCloses(style=replace(style, calls=CallStyle.NOT_SHOWN), plain=plain)
+    style = replace(style, calls=CallStyle.NOT_SHOWN, filler=word)
+    told = yield [
+        RenderRequest([{"role": "user", "content": "x"}, style.assistant({"tool_calls": [synthetic_call(0)]})])
+    ]
+    if not isinstance(told[0], TemplateRefusedError) and style.mark in told[0].text and word not in told[0].text:
+        problem = ""  # beside a content, calls are not written
+    return TemplateCloses(style=replace(style, filler="x"), plain=plain, call_problem=problem)
 
 
 def prove_tail(kind: TailKind, context: Context, closes: TemplateCloses) -> Plan[TailProof]:
     """Tries one kind of tail behind one kind of history."""
+    if kind.calls and closes.call_problem:
+        return TailProof(verdict=Verdict.UNPROVABLE, detail=closes.call_problem)
     after, tail, words = _synthetic(kind)
     style = closes.style
     short = Junction(after=after, tail=tail, context=context).stand_in(style)
     other = replace(style, filler=new_mark())
-    longer = [*other.history(context, longer=True), style.assistant(after), *tail]
+    longer = other.history(context, longer=True)
+    if not kind.calls and "tool" in kind.roles:  # an answer to a call of an earlier turn
+        longer += [*other.turn_that_calls([synthetic_call(number) for number in range(kind.roles.count("tool"))])]
+    longer += [style.assistant(after), *tail]
     renderings = yield [RenderRequest(short), RenderRequest(longer)]
     return _judge(renderings, closes, after, words, tail)
 
@@ -139,7 +157,7 @@ def strips_reasoning(kind: TailKind, closes: TemplateCloses) -> Plan[bool]:
 
 
 def _find_call_close(style: StandInStyle, user: NativeMessage, plain: TurnClose) -> Plan[TemplateCloses | None]:
-    """None where the template does not write the call in this style, or refuses it."""
+    """None where the template does not write the call in this style, or refuses it. Raises `BridgeNotFoundError`."""
     call, word = synthetic_call(0), new_mark()
     silent = style.assistant({"tool_calls": [call]})
     talking = {**silent, "content": word}
@@ -151,10 +169,7 @@ def _find_call_close(style: StandInStyle, user: NativeMessage, plain: TurnClose)
     ]
     if isinstance(going_on, TemplateRefusedError) or style.mark not in going_on.text:
         return None
-    try:
-        calls = find_call_close(_rendering_or_none(final), going_on, style.mark, plain=plain)
-    except BridgeNotFoundError:
-        return None
+    calls = find_call_close(_rendering_or_none(final), going_on, style.mark, plain=plain, tail_word=word[:-1])
     behind = not isinstance(both, TemplateRefusedError) and both.text.rfind(word) > both.text.rfind(style.mark) >= 0
     if not plain.is_opener:
         plain = replace(plain, ended_by=plain.ended_by | calls.ended_by)

@@ -38,7 +38,7 @@ class Context:
     later_system: bool = False
     """Another one stands further down."""
     tools: bool = False
-    """Tools have answered in it."""
+    """Tools have been called in it."""
     answers_tools: bool = False
     """Its last message is a tool's."""
 
@@ -104,13 +104,16 @@ class StandInStyle:
     def _exchange(self) -> list[NativeMessage]:
         return [{"role": "assistant", "content": self.filler}, {"role": "user", "content": self.filler}]
 
+    def turn_that_calls(self, calls: Sequence[NativeMessage]) -> list[NativeMessage]:
+        """A turn of the history that calls tools, and the user again."""
+        content = self.filler if self.calls is CallStyle.NOT_SHOWN else self.no_content
+        told = [self._call(call, argument=self.filler) for call in calls]
+        return [{"role": "assistant", "content": content, "tool_calls": told}, {"role": "user", "content": self.filler}]
+
     def _tool_round(self, number: int) -> list[NativeMessage]:
         """A call and its answer. No other call has the same id."""
         call = synthetic_call(_EARLIER_CALLS + number)
-        turn = {"role": "assistant", "content": self.no_content, "tool_calls": [self._call(call, argument=self.filler)]}
-        if self.calls is CallStyle.NOT_SHOWN:
-            turn["content"] = self.filler
-        return [turn, tool_result(call, self.filler)]
+        return [self.turn_that_calls([call])[0], tool_result(call, self.filler)]
 
     def _call(self, call: NativeMessage, *, argument: str | None = None) -> dict[str, Any]:
         arguments: Any = {"x": argument or self.mark}
@@ -118,7 +121,7 @@ class StandInStyle:
             arguments = f'{{"x": "{argument or self.mark}"}}'
         function: Mapping[str, Any] = call["function"]
         return {
-            "id": call.get("id"),
+            **({"id": call["id"]} if "id" in call else {}),
             "type": "function",
             "function": {"name": function["name"], "arguments": arguments},
         }
@@ -164,7 +167,7 @@ class Junction:
         context = Context(
             system=first,
             later_system=len(systems) > first,
-            tools=any(message["role"] == "tool" for message in history),
+            tools=any(message["role"] == "tool" or message.get("tool_calls") for message in history),
             answers_tools=bool(history) and history[-1]["role"] == "tool",
         )
         switch = next(filter(None, map(thinking_switch, reversed(history))), "")

@@ -90,28 +90,38 @@ def find_close(final: Rendering | None, going_on: Rendering, mark: str, *, user_
     return _close_at(control, going_on, blanks_from=end, final=final, final_control=final_control)
 
 
-def find_call_close(final: Rendering | None, going_on: Rendering, mark: str, *, plain: TurnClose) -> TurnClose:
-    """The close of a turn that calls tools. `plain` is the close of one that does not."""
+def find_call_close(
+    final: Rendering | None, going_on: Rendering, mark: str, *, plain: TurnClose, tail_word: str = ""
+) -> TurnClose:
+    """The close of a turn that calls tools. `plain` is the close of one that does not; `tail_word` is what the tool
+    answers in `going_on`."""
     end = end_of_mark(going_on, mark)
     text = going_on.text[end:]
     final_text = text if final is None else final.text[end_of_mark(final, mark) :]
     common = common_length(text, final_text)
-    within = [control for control in _controls(going_on, end) if control.end - end <= common]
-    control = next((control for control in within if control.text == plain.start), None)
-    if control is None and final is not None and not plain.is_opener:
+    controls = _controls(going_on, end)
+    within = [control for control in controls if control.end - end <= common]
+    answered = going_on.text.rfind(tail_word) if tail_word else end + common
+    before_answer = [control for control in controls if control.end <= answered]
+    control = next((control for control in before_answer if control.text == plain.start), None)
+    last = None
+    if control is None and final is not None:
         asked = final_text[: len(final_text) - _unasked_prompt_length(final_text, going_on, end)]
         candidates = (_last_of_call(within, shown, plain, end=end) for shown in (final_text, asked))
-        control = next((candidate for candidate in candidates if candidate is not None), None)
+        last = next((candidate for candidate in candidates if candidate is not None), None)
+    if control is None and plain.is_opener:
+        try:
+            return _opener_after(final_text.rstrip(), going_on, end)
+        except BridgeNotFoundError:
+            if last is None:
+                raise
+    control = control or last
     if control is None:
         return _opener_after(final_text.rstrip(), going_on, end)
     final_control = final.next_control(end_of_mark(final, mark) + control.start - end) if final else None
-    close = _close_at(control, going_on, final=final, final_control=final_control)
-    return TurnClose(
-        ids=close.ids,
-        ended_by=close.ended_by | plain.ended_by,
-        start=close.start,
-        call_end=text[: control.start - end],
-    )
+    close = _close_at(control, going_on, blanks_from=control.start, final=final, final_control=final_control)
+    ended_by = close.ended_by | plain.ended_by
+    return TurnClose(ids=close.ids, ended_by=ended_by, start=close.start, call_end=text[: control.start - end])
 
 
 def _opens_user_turns(control: Control, text: str, mark: str, user_word: str) -> bool:
@@ -155,13 +165,13 @@ def _close_at(
     control: Control,
     going_on: Rendering,
     *,
-    blanks_from: int | None = None,
+    blanks_from: int,
     final: Rendering | None,
     final_control: Control | None,
 ) -> TurnClose:
-    """The close that begins with `control`, or with the blanks in front of it from `blanks_from` on."""
+    """The close that begins with the blanks in front of `control`, from `blanks_from` on."""
     marker = going_on.ids_from(control.start)
-    ids = marker if blanks_from is None else going_on.ids_from(_begin(going_on, blanks_from, control))
+    ids = going_on.ids_from(_begin(going_on, blanks_from, control))
     blanks = len(ids) - len(marker)
     if final is None or final_control is None:
         return TurnClose(ids=ids[: blanks + 1], ended_by=frozenset(marker[:1]), start=control.text)
