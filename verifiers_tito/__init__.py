@@ -36,6 +36,7 @@ from verifiers_tito.errors import (
     ToolCallError,
     ToolError,
     ToolParseError,
+    UnencodableTextError,
     UntrustedTextError,
 )
 from verifiers_tito.rollouts import Continuity, RolloutSummary, continuity, run_metrics, summarize
@@ -121,6 +122,7 @@ __all__ = [
     "ToolMessage",
     "ToolParseError",
     "TrajectoryStep",
+    "UnencodableTextError",
     "UntrustedTextError",
     "UserMessage",
     "build_datums",

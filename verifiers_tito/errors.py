@@ -36,6 +36,10 @@ class UntrustedTextError(ModelError):
     """A message's content would become control tokens, and the policy does not allow it."""
 
 
+class UnencodableTextError(ModelError):
+    """A message holds half a surrogate pair, which no tokenizer and no JSON can hold."""
+
+
 class OverlongPromptError(Error):
     """The prompt does not fit the model's context window."""
 

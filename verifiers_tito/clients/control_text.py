@@ -13,11 +13,12 @@ from collections.abc import Mapping, Sequence
 from typing import Any
 
 from verifiers_tito.errors import UntrustedTextError
-from verifiers_tito.tokenization import GUARDED_ROLES, ServerTokenizer
+from verifiers_tito.tokenization import ServerTokenizer, untrusted_texts
 from verifiers_tito.transport import RouteMissingError
-from verifiers_tito.types import ControlTextPolicy, content_to_text
+from verifiers_tito.types import ControlTextPolicy
 
-_CANDIDATE = re.compile(r"<[^<>\s]{1,80}>|\[[^\[\]\s]{1,40}\]")
+_CANDIDATE = re.compile(r"(?=(<[^<>\s]{1,80}>|\[[^\[\]\s]{1,40}\]|\][~!][^\s\[\]]{0,20}[\[\]]|\[e~\[|◁[^\s◁▷]{1,40}▷))")
+"""What control tokens look like, as vocabularies spell them. A string may begin inside another."""
 
 
 class ControlTextGuard:
@@ -51,8 +52,8 @@ class ControlTextGuard:
             raise UntrustedTextError(
                 f"{len(found)} control strings in user or tool messages ({shown}) would become control tokens of "
                 f"{model}, and no local tokenizer keeps them text ({why_not_local or 'none was found'}). Give "
-                "StitchingConfig(tokenizer=FOLDER), clean the messages, or let them pass with "
-                'StitchingConfig(control_text="warn")'
+                "StitchingConfig(tokenizer=FOLDER) on a server with the plugin, clean the messages, or let them pass "
+                'with StitchingConfig(control_text="warn")'
             )
         if model not in self._warned:
             self._warned.add(model)
@@ -67,6 +68,6 @@ class ControlTextGuard:
 
 
 def control_candidates(messages: Sequence[Mapping[str, Any]]) -> list[str]:
-    """Everything in untrusted contents that looks like markup, and so may be a control string."""
-    contents = (content_to_text(message.get("content")) for message in messages if message["role"] in GUARDED_ROLES)
-    return [text for content in contents for text in _CANDIDATE.findall(content)]
+    """Everything in untrusted texts that looks like markup, and so may be a control string."""
+    texts = (text for message in messages for text in untrusted_texts(message))
+    return [found for text in texts for found in _CANDIDATE.findall(text)]

@@ -13,7 +13,7 @@ from typing import Any
 from verifiers_tito.clients.control_text import ControlTextGuard, control_candidates
 from verifiers_tito.clients.template_input import TemplateInput
 from verifiers_tito.clients.tokenizer_choice import TokenizerChoice
-from verifiers_tito.tokenization import LocalTokenizer, TemplateRefusedError
+from verifiers_tito.tokenization import LocalTokenizer, TemplateRefusedError, untrusted_texts
 from verifiers_tito.transport import RouteMissingError
 from verifiers_tito.types import ControlTextPolicy, has_media
 from verifiers_tito.wire.requests import changes_prompt_s_end
@@ -42,20 +42,27 @@ class MessagesIn:
 
         Raises `UntrustedTextError` where some would and none may.
         """
-        if self._policy is ControlTextPolicy.PARSE or not control_candidates(messages):
+        if self._policy is ControlTextPolicy.PARSE or not self._may_hold_control_strings(messages, template):
             return 0
         if ids_can_be_sent and not changes_prompt_s_end(template.fields) and not any(map(has_media, messages)):
             local = await self._local(messages, template)
             if local is not None:
                 return _render(local, messages, template)
         found = await self._guard.find(messages, model=template.model)
-        problem = self._tokenizers.problem(template.model)
+        problem = self._tokenizers.problem(template.model) if ids_can_be_sent else "the server does not take token ids"
         return self._guard.pass_or_refuse(found, model=template.model, why_not_local=problem)
+
+    def _may_hold_control_strings(self, messages: Sequence[Mapping[str, Any]], template: TemplateInput) -> bool:
+        """By the model's own vocabulary where its files are loaded, else by what control tokens look like."""
+        loaded = self._tokenizers.loaded(template.model)
+        if loaded is None:
+            return bool(control_candidates(messages))
+        return any(loaded.controls.breaks(text) for message in messages for text in untrusted_texts(message))
 
     async def _local(self, messages: Sequence[Mapping[str, Any]], template: TemplateInput) -> LocalTokenizer | None:
         """The model's own files, proven at once by the server's `/tokenize` where no turn has done so yet."""
         local = await self._tokenizers.proven(template)
-        if local is not None or not self._tokenizers.is_loaded(template.model):
+        if local is not None or not self._tokenizers.loaded(template.model):
             return local
         try:
             theirs = await self._tokenizers.server.render(messages, add_generation_prompt=True, **template.rendering)

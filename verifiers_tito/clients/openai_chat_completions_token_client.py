@@ -299,7 +299,7 @@ def _messages_of(prompt: OpenAIChatMessages) -> AnyMessages:
 
 
 def _template_input(model: str, tools: list[OpenAITool] | None, fields: Mapping[str, Any]) -> TemplateInput:
-    return TemplateInput(model=model, tools=cast(list[dict[str, Any]] | None, tools), fields=fields)
+    return TemplateInput(model=model, tools=cast(list[dict[str, Any]] | None, tools or None), fields=fields)
 
 
 def _served(stitched: Stitched, turn: _Turn) -> Served:

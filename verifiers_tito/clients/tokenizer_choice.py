@@ -18,7 +18,7 @@ from verifiers_tito.clients.native_messages import to_native_messages
 from verifiers_tito.clients.template_input import TemplateInput
 from verifiers_tito.errors import Error, TokenizerUnavailableError
 from verifiers_tito.stitching import BoundedCache
-from verifiers_tito.tokenization import ContentForm, LocalTokenizer, ServerTokenizer, TemplateRefusedError
+from verifiers_tito.tokenization import LocalTokenizer, ServerTokenizer, TemplateRefusedError
 from verifiers_tito.types import ControlTextPolicy, Route, StitchingConfig, TrajectoryStep, first_difference
 
 FindRoot = Callable[[str], Awaitable[str | None]]
@@ -26,7 +26,6 @@ FindRoot = Callable[[str], Awaitable[str | None]]
 
 _PROVEN_CAPACITY = 4096
 """Template keys: a run may give every example tools of its own."""
-_FORMS = (ContentForm.STRING, ContentForm.PARTS)
 
 
 @dataclass(slots=True, kw_only=True)
@@ -79,6 +78,9 @@ class TokenizerChoice:
         try:
             await asyncio.shield(files.loading)
         except Error as error:
+            if error.retryable:
+                self._files.pop(template.model, None)  # the next turn looks again
+                return None
             files.problem = str(error)
             level = logging.INFO if self._config.tokenizer is None else logging.WARNING  # somebody asked for it
             self._logger.log(level, "%s: the server's /tokenize is used: %s", template.model, error)
@@ -92,8 +94,7 @@ class TokenizerChoice:
         files = self._files[template.model]
         loaded = files.loading.result().with_policy(ControlTextPolicy.PARSE)
         findings = []
-        for form in _FORMS:
-            local = loaded.with_form(form)
+        for local in loaded.in_likely_forms():
             try:
                 rendering = local.render_now(
                     messages, tools=template.tools, template_fields=template.rendering["template_fields"]
@@ -113,10 +114,12 @@ class TokenizerChoice:
         self._logger.warning("%s: %s; the server's /tokenize is used instead", template.model, files.problem)
         return None
 
-    def is_loaded(self, model: str) -> bool:
-        """Whether the model's files are there, proven or not, and nothing speaks against them."""
+    def loaded(self, model: str) -> LocalTokenizer | None:
+        """The model's files if they are there by now, proven or not, and nothing speaks against them."""
         files = self._files.get(model)
-        return files is not None and not files.problem and files.loading.done()
+        if files is None or files.problem or not files.loading.done() or files.loading.cancelled():
+            return None
+        return None if files.loading.exception() else files.loading.result()
 
     def differs(self, model: str) -> bool:
         """Whether the model's files were found to render otherwise than the server."""

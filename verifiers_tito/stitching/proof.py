@@ -135,8 +135,9 @@ def prove_tail(kind: TailKind, context: Context, closes: TemplateCloses) -> Plan
     short = Junction(after=after, tail=tail, context=context).stand_in(style)
     other = replace(style, filler=new_mark())
     longer = other.history(context, longer=True)
-    if not kind.calls and "tool" in kind.roles:  # an answer to a call of an earlier turn
-        longer += [*other.turn_that_calls([synthetic_call(number) for number in range(kind.roles.count("tool"))])]
+    if not kind.calls:  # tools answer the call of an earlier turn
+        for number in range(kind.roles.count("tool")):
+            longer += other.turn_that_calls(synthetic_call(number))
     longer += [style.assistant(after), *tail]
     renderings = yield [RenderRequest(short), RenderRequest(longer)]
     return _judge(renderings, closes, after, words, tail)
@@ -162,10 +163,11 @@ def _find_call_close(style: StandInStyle, user: NativeMessage, plain: TurnClose)
     silent = style.assistant({"tool_calls": [call]})
     talking = {**silent, "content": word}
     result = tool_result(call, word[:-1])
-    final, going_on, both = yield [
+    final, going_on, both, empty = yield [
         RenderRequest([user, silent], False),
         RenderRequest([user, silent, result]),
         RenderRequest([user, talking, result]),
+        RenderRequest([user, {**silent, "content": ""}, result]),
     ]
     if isinstance(going_on, TemplateRefusedError) or style.mark not in going_on.text:
         return None
@@ -173,7 +175,9 @@ def _find_call_close(style: StandInStyle, user: NativeMessage, plain: TurnClose)
     behind = not isinstance(both, TemplateRefusedError) and both.text.rfind(word) > both.text.rfind(style.mark) >= 0
     if not plain.is_opener:
         plain = replace(plain, ended_by=plain.ended_by | calls.ended_by)
-    return TemplateCloses(style=replace(style, content_with_calls=not behind), plain=plain, calls=calls)
+    beside_empty = isinstance(empty, TemplateRefusedError) or style.mark in empty.text
+    style = replace(style, content_with_calls=not behind, calls_beside_empty=beside_empty)
+    return TemplateCloses(style=style, plain=plain, calls=calls)
 
 
 def _synthetic(kind: TailKind) -> tuple[NativeMessage, list[NativeMessage], list[str]]:

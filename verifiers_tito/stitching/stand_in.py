@@ -23,7 +23,7 @@ from verifiers_tito.types import Message, content_to_text
 
 SYSTEM_ROLES = ("system", "developer")
 
-_SWITCH = re.compile(r"/(?:no_?)?think\b")
+_SWITCH = re.compile(r"/(?:no_?)?think|<\|think_o(?:n|ff)\|>")
 """Templates of hybrid models look for these words in any user's message."""
 _FILLER = "x"
 _EARLIER_CALLS = 90_000
@@ -55,13 +55,15 @@ class CallStyle(Enum):
 @dataclass(frozen=True, slots=True, kw_only=True)
 class StandInStyle:
     """How one template wants its stand-ins. `content_with_calls` is false where the template puts the content of a
-    calling turn behind the tools' answers; `no_content` is the content of a turn that only calls tools; `filler` that
+    calling turn behind the tools' answers; `no_content` is the content of a turn that only calls tools;
+    `calls_beside_empty` is false where the template writes no calls beside an empty content; `filler` is the content
     of earlier messages."""
 
     mark: str
     calls: CallStyle = CallStyle.ARGUMENTS_AS_OBJECT
     no_content: str | None = None
     content_with_calls: bool = True
+    calls_beside_empty: bool = True
     filler: str = _FILLER
 
     def assistant(self, after: NativeMessage) -> dict[str, Any]:
@@ -73,7 +75,9 @@ class StandInStyle:
             told = [self._call(call, argument=self.filler) for call in calls]
             return {"role": "assistant", "content": self.mark, "tool_calls": told}
         has_content = bool(after.get("content")) and self.content_with_calls
-        silent = "" if after.get("content") == "" else self.no_content
+        silent = self.no_content
+        if after.get("content") == "":
+            silent = "" if self.calls_beside_empty else self.mark
         return {
             "role": "assistant",
             "content": self.mark if has_content else silent,
@@ -104,16 +108,16 @@ class StandInStyle:
     def _exchange(self) -> list[NativeMessage]:
         return [{"role": "assistant", "content": self.filler}, {"role": "user", "content": self.filler}]
 
-    def turn_that_calls(self, calls: Sequence[NativeMessage]) -> list[NativeMessage]:
-        """A turn of the history that calls tools, and the user again."""
+    def turn_that_calls(self, call: NativeMessage) -> list[NativeMessage]:
+        """A turn of the history that calls a tool, and the user again."""
         content = self.filler if self.calls is CallStyle.NOT_SHOWN else self.no_content
-        told = [self._call(call, argument=self.filler) for call in calls]
+        told = [self._call(call, argument=self.filler)]
         return [{"role": "assistant", "content": content, "tool_calls": told}, {"role": "user", "content": self.filler}]
 
     def _tool_round(self, number: int) -> list[NativeMessage]:
         """A call and its answer. No other call has the same id."""
         call = synthetic_call(_EARLIER_CALLS + number)
-        return [self.turn_that_calls([call])[0], tool_result(call, self.filler)]
+        return [self.turn_that_calls(call)[0], tool_result(call, self.filler)]
 
     def _call(self, call: NativeMessage, *, argument: str | None = None) -> dict[str, Any]:
         arguments: Any = {"x": argument or self.mark}

@@ -18,7 +18,7 @@ from dataclasses import dataclass
 from typing import Any
 
 from verifiers_tito.errors import Error
-from verifiers_tito.tokenization import Control, Rendering
+from verifiers_tito.tokenization import MARKUP, Control, Rendering
 from verifiers_tito.types import first_difference
 
 
@@ -125,10 +125,14 @@ def find_call_close(
 
 
 def _opens_user_turns(control: Control, text: str, mark: str, user_word: str) -> bool:
-    """Whether `control`, behind the marked turn, is what each of the user's turns begins with and none ends with."""
+    """Whether `control`, behind the marked turn, is what each of the user's turns begins with, and ends none: it stands
+    in front of the first one too, and not behind it, or it is the first thing of all (after a beginning-of-text)."""
     opener = text[control.start : text.rfind(user_word)]
     before = text.find(user_word)
-    return text[:before].endswith(opener) and control.text not in text[before : text.rfind(mark)]
+    if not text[:before].endswith(opener):
+        return False
+    in_front = text[: text.find(control.text)].strip()
+    return control.text not in text[before : text.rfind(mark)] or not in_front or MARKUP.fullmatch(in_front) is not None
 
 
 def _last_of_call(within: Sequence[Control], final_text: str, plain: TurnClose, *, end: int) -> Control | None:

@@ -4,9 +4,9 @@ ServerTokenizer   asks the server's /tokenize: no files, always the server's own
 LocalTokenizer    tokenizer files and Jinja template: no requests, and contents that stay text
 """
 
-from verifiers_tito.tokenization.breaks import GUARDED_ROLES
+from verifiers_tito.tokenization.breaks import GUARDED_ROLES, untrusted_texts
 from verifiers_tito.tokenization.chat_tokenizer import ChatTokenizer, TemplateRefusedError
-from verifiers_tito.tokenization.control_strings import ControlStrings
+from verifiers_tito.tokenization.control_strings import MARKUP, ControlStrings
 from verifiers_tito.tokenization.local_tokenizer import LocalRendering, LocalTokenizer
 from verifiers_tito.tokenization.rendering import Control, Rendering
 from verifiers_tito.tokenization.server_tokenizer import ServerRendering, ServerTokenizer
@@ -14,6 +14,7 @@ from verifiers_tito.tokenization.template_messages import ContentForm
 
 __all__ = [
     "GUARDED_ROLES",
+    "MARKUP",
     "ChatTokenizer",
     "ContentForm",
     "Control",
@@ -24,4 +25,5 @@ __all__ = [
     "ServerRendering",
     "ServerTokenizer",
     "TemplateRefusedError",
+    "untrusted_texts",
 ]

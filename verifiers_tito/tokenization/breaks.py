@@ -13,7 +13,7 @@ from __future__ import annotations
 
 import re
 import secrets
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from itertools import pairwise
 from typing import Any
@@ -24,6 +24,18 @@ GUARDED_ROLES = frozenset({"user", "tool"})
 """Whose contents are untrusted. Of an assistant's tool calls, names and ids are, because a model wrote them."""
 
 _GUARDED_FIELDS = ("content", "name", "tool_call_id")
+
+
+def untrusted_texts(message: Mapping[str, Any]) -> Iterator[str]:
+    """The texts of a message that are not its author's: what `BreakMarks` guards."""
+    if message.get("role") in GUARDED_ROLES:
+        for key in _GUARDED_FIELDS:
+            value = message.get(key)
+            texts = [part.get("text") for part in value] if isinstance(value, list) else [value]
+            yield from (text for text in texts if isinstance(text, str))
+    elif message.get("role") == "assistant":
+        for call in message.get("tool_calls") or []:
+            yield from (text for text in (call.get("id"), call["function"].get("name")) if isinstance(text, str))
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

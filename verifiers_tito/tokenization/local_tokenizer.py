@@ -17,7 +17,7 @@ from itertools import pairwise
 from pathlib import Path
 from typing import Any, Self
 
-from verifiers_tito.errors import TokenizerUnavailableError, UntrustedTextError
+from verifiers_tito.errors import TokenizerUnavailableError, UnencodableTextError, UntrustedTextError
 from verifiers_tito.tokenization.breaks import BreakMarks, BrokenText
 from verifiers_tito.tokenization.chat_tokenizer import TemplateRefusedError
 from verifiers_tito.tokenization.control_strings import ControlStrings
@@ -25,6 +25,7 @@ from verifiers_tito.tokenization.rendering import Control
 from verifiers_tito.tokenization.template_messages import (
     NOT_FOR_TEMPLATES,
     ContentForm,
+    goes_through_parts,
     to_template_messages,
     to_template_tools,
 )
@@ -98,6 +99,12 @@ class LocalTokenizer:
 
     def with_form(self, form: ContentForm) -> LocalTokenizer:
         return self._with(form=form)
+
+    def in_likely_forms(self) -> list[LocalTokenizer]:
+        """With contents as vLLM may give them to the template, the likelier form first: it gives parts to templates
+        that go through a content's parts. Both forms give the same prompt for most conversations."""
+        forms = [ContentForm.STRING, ContentForm.PARTS]
+        return [self.with_form(form) for form in (reversed(forms) if goes_through_parts(self.chat_template) else forms)]
 
     def with_policy(self, policy: ControlTextPolicy) -> LocalTokenizer:
         return self._with(policy=policy)
@@ -175,7 +182,7 @@ class LocalTokenizer:
         """Whether a content that is a string reaches the text; a template may know lists of parts only."""
         word = "Qzcontentzq"
         try:
-            return word in self.render_now([{"role": "user", "content": word}]).text
+            return word.lower() in self.render_now([{"role": "user", "content": word}]).text.lower()
         except TemplateRefusedError:
             return True  # it has other reasons
 
@@ -250,7 +257,12 @@ class _Codec:
         self._anchor = "" if tokenizer.convert_ids_to_tokens(self.encode("a")) == ["a"] else "\n"
 
     def encode(self, text: str) -> list[int]:
-        return list(self._encode(text, add_special_tokens=False).ids)
+        try:
+            return list(self._encode(text, add_special_tokens=False).ids)
+        except TypeError as error:  # half a surrogate pair: a file name or output that was not UTF-8
+            raise UnencodableTextError(
+                f"a message holds characters that cannot be encoded as UTF-8: {error}"
+            ) from error
 
     def pieces(self, pieces: Sequence[str], *, begins_inside: bool) -> list[int]:
         """Ids of the pieces of one text, in a row. `begins_inside`: the first is not the text's beginning."""

@@ -63,14 +63,17 @@ class ServerTokenizer:
         """Those of `candidates` that the server's tokenizer reads as one token each. Asks for new ones only."""
         known = self._is_control.setdefault(model, {})
         if len(known) > _MOST_REMEMBERED:
-            known.clear()
-        new = [text for text in candidates if text not in known]
+            known = self._is_control[model] = {}
+        answers = {text: known[text] for text in candidates if text in known}
+        new = sorted(set(candidates) - answers.keys())
         if new:
             fields = {"add_special_tokens": False, "return_token_strs": True}
-            answer = await self.tokenize(tokenize_body(model=model, messages="\n".join(new), fields=fields))
+            text = "".join(f"a{each}a\n" for each in new)  # between letters, ordinary tokens of punctuation break up
+            answer = await self.tokenize(tokenize_body(model=model, messages=text, fields=fields))
             spellings = set(_spellings(answer))
-            known.update((text, text in spellings) for text in new)
-        return {text for text in candidates if known[text]}
+            answers |= {text: text in spellings for text in new}
+            known |= answers
+        return {text for text in candidates if answers[text]}
 
     async def tokenize(self, body: Mapping[str, Any]) -> TokenizeAnswer:
         """The raw call, for a body made by `wire.requests.tokenize_body`."""

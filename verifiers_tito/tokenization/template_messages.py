@@ -8,12 +8,17 @@ thinks the template wants. A local rendering is the server's only if it does the
 from __future__ import annotations
 
 import json
+import re
 from collections.abc import Mapping, Sequence
 from enum import StrEnum
 from typing import Any
 
+from jinja2 import Environment, TemplateError, nodes
+
 from verifiers_tito.types import content_to_text
 
+_GENERATION_BLOCK = re.compile(r"{%-?\s*(?:end)?generation\s*-?%}")
+"""A tag of transformers that plain Jinja does not know."""
 NOT_FOR_TEMPLATES = frozenset(
     [
         "tokenize",
@@ -63,11 +68,36 @@ def to_template_messages(
 
 def to_template_tools(tools: Sequence[Mapping[str, Any]] | None, *, form: ContentForm) -> list[Any] | None:
     """Function tools with vLLM's own fields in its order, a missing description or schema as null."""
+    if form in (ContentForm.AS_GIVEN, ContentForm.ALL_PARTS):
+        return None if tools is None else list(tools)
     if not tools:
         return None
-    if form in (ContentForm.AS_GIVEN, ContentForm.ALL_PARTS):
-        return list(tools)
     return [_template_tool(tool["function"]) for tool in tools]
+
+
+def goes_through_parts(chat_template: str) -> bool:
+    """Whether a template has a loop over a message's content: `for part in message.content`, or over a macro's argument
+    or a variable that holds one. vLLM looks for the same."""
+    try:
+        template = Environment(extensions=["jinja2.ext.loopcontrols"]).parse(_GENERATION_BLOCK.sub("", chat_template))
+    except TemplateError:
+        return False
+    contents = {"content"} | {
+        assigned.target.name
+        for assigned in template.find_all(nodes.Assign)
+        if isinstance(assigned.target, nodes.Name) and _is_content(assigned.node, set())
+    }
+    return any(_is_content(loop.iter, contents) for loop in template.find_all(nodes.For))
+
+
+def _is_content(node: nodes.Expr | nodes.Node | None, names: set[str]) -> bool:
+    while isinstance(node, nodes.Filter | nodes.Test):
+        node = node.node
+    if isinstance(node, nodes.Getattr):
+        return node.attr == "content"
+    if isinstance(node, nodes.Getitem):
+        return isinstance(node.arg, nodes.Const) and node.arg.value == "content"
+    return isinstance(node, nodes.Name) and node.name in names
 
 
 def call_arguments(arguments: Any) -> Any:

@@ -14,7 +14,7 @@ import msgspec
 import openai
 from openai import AsyncOpenAI
 
-from verifiers_tito.errors import InvalidModelResponseError
+from verifiers_tito.errors import InvalidModelResponseError, UnencodableTextError
 from verifiers_tito.transport.error_mapping import map_provider_error
 from verifiers_tito.types import ClientConfig
 
@@ -52,7 +52,13 @@ async def post(
 ) -> bytes:
     """Posts `body` to `path` (relative to the client's base URL); the raw answer, or one of our errors."""
     options: Any = {"headers": {**_JSON, **(headers or {})}}
-    sent = client.post(path, content=msgspec.json.encode(body), cast_to=bytes, options=options)
+    try:
+        content = msgspec.json.encode(body)
+    except UnicodeEncodeError as error:  # half a surrogate pair: a file name or output that was not UTF-8
+        raise UnencodableTextError(
+            f"POST {path}: a message holds a character that is none in UTF-8: {error.reason} at {error.start}"
+        ) from error
+    sent = client.post(path, content=content, cast_to=bytes, options=options)
     return await _answer(sent, operation=f"POST {path}")
 
 
