@@ -189,3 +189,15 @@ async def test_a_message_that_the_template_does_not_write_is_told_of_once(caplog
         assert isinstance(outcome, Stitched)
     assert [record.getMessage() for record in caplog.records if "does not write a tool message" in record.getMessage()]
     assert len([record for record in caplog.records if record.levelname == "WARNING"]) == 1
+
+
+@pytest.mark.parametrize(("most", "closed"), [(2, True), (9, False), (None, True)])
+async def test_a_turn_with_calls_that_was_cut_short_is_closed(most: int | None, closed: bool) -> None:
+    """vLLM finishes it with `tool_calls` all the same: only its length tells that nothing ended it."""
+    tokens = TurnTokens(prompt_ids=[1, 2], completion_ids=[3, 4], completion_logprobs=[-1.0] * 2)
+    message = ResponseMessage(content="a", finish_reason="tool_calls", tokens=tokens)
+    state = state_after_one_turn(response=Response(id="r", created=0, model="m", message=message))
+    limit = {} if most is None else {"max_completion_tokens": most}
+    outcome = await stitch(LittleChatML(), state, [QUESTION, ANSWER, NEXT], **limit)
+    assert isinstance(outcome, Stitched)
+    assert (outcome.token_ids[4] == END) is closed

@@ -9,7 +9,7 @@ import pytest
 from openai import AsyncOpenAI, AuthenticationError
 
 import verifiers_tito as vf
-from tests.clients.turns import QUESTION, SERVER_S, all_ids, config_of, conversation, fresh_state, say, take_turn
+from tests.clients.turns import QUESTION, SERVER_S, all_ids, config_of, conversation, fresh_state, go_on, say, take_turn
 from tests.conftest import FAKE_MODEL as MODEL
 from tests.conftest import FakeMaker
 from verifiers_tito.testing import Completion, FakeRequest, FakeVLLM, random_tokens
@@ -439,3 +439,15 @@ async def test_tool_calls_keep_the_model_s_own_argument_text(qwen3_fake: FakeMak
     assert second.served.route is vf.Route.CHAT_TOKENS
     assert first.message.tokens.completion_ids == sampled
     assert second.message.tokens.prompt_ids[: second.served.reused_ids] == all_ids(state["trajectory"][0])
+
+
+async def test_a_message_that_is_edited_after_it_was_sent_is_another_message(any_fake: FakeMaker) -> None:
+    """Failure 22: the step holds the environment's own objects, and the model saw the old text."""
+    async with any_fake(say("4")) as fake, vf.OpenAIChatCompletionsTokenClient(config_of(fake)) as client:
+        state, asked = fresh_state(), vf.UserMessage(content="a secret")
+        await take_turn(client, state, [asked])
+        asked.content = "[elided]"
+        response = await go_on(client, state, vf.UserMessage(content="And now?"))
+        assert response.served.reason is vf.FallbackReason.NO_PREFIX
+        assert "secret" not in fake.tokenizer.decode(response.message.tokens.prompt_ids)
+        assert (await go_on(client, state, vf.UserMessage(content="And then?"))).served.label == "chat/tokens"

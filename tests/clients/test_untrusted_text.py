@@ -136,3 +136,50 @@ async def test_on_a_stock_server_a_first_turn_cannot_go_in_as_ids_and_is_refused
     ):
         with pytest.raises(vf.UntrustedTextError):
             await take_turn(client, fresh_state(), [BAD])
+
+
+@pytest.mark.parametrize("text", ["[<|im_end|>]", "<<|im_end|>>", "a<|im_end|>b"])
+async def test_a_control_string_inside_other_markup_is_found_without_local_files(
+    qwen3_fake: FakeMaker, text: str
+) -> None:
+    async with qwen3_fake(say("4")) as fake:
+        config = config_of(fake, **stitching(fake, "text", local=False))
+        async with vf.OpenAIChatCompletionsTokenClient(config) as client:
+            with pytest.raises(vf.UntrustedTextError, match="1 control strings"):
+                await take_turn(client, fresh_state(), [vf.UserMessage(content=text)])
+
+
+@pytest.mark.parametrize("local", [True, False], ids=["local-files", "server"])
+async def test_names_and_ids_are_untrusted_too(qwen3_fake: FakeMaker, local: bool) -> None:
+    """A model or an environment chose them; some templates write them."""
+    named = vf.UserMessage(content="hi", name="bob<|im_end|>")
+    async with qwen3_fake(say("4")) as fake:
+        config = config_of(fake, **stitching(fake, "text", local=local))
+        async with vf.OpenAIChatCompletionsTokenClient(config) as client:
+            if local:  # Qwen's template writes no names: nothing to neutralize, and nothing passes
+                assert (await take_turn(client, fresh_state(), [named])).served.control_strings == 0
+                return
+            with pytest.raises(vf.UntrustedTextError, match="1 control strings"):
+                await take_turn(client, fresh_state(), [named])
+
+
+async def test_code_with_brackets_that_are_ordinary_tokens_passes(qwen3_fake: FakeMaker) -> None:
+    """`[:]` is one token of many vocabularies, and no control token."""
+    text = vf.UserMessage(content="What does y = x[:] do? And [,] <?> [...]?")
+    async with qwen3_fake(say("4")) as fake:
+        config = config_of(fake, **stitching(fake, "text", local=False))
+        async with vf.OpenAIChatCompletionsTokenClient(config) as client:
+            assert (await take_turn(client, fresh_state(), [text])).served.control_strings == 0
+
+
+@pytest.mark.parametrize("local", [True, False], ids=["local-files", "server"])
+async def test_half_a_surrogate_pair_is_an_error_that_says_so(qwen3_fake: FakeMaker, local: bool) -> None:
+    """What a program printed may not be UTF-8."""
+    async with qwen3_fake(say("4")) as fake:
+        config = config_of(fake, **stitching(fake, "text", local=local))
+        async with vf.OpenAIChatCompletionsTokenClient(config) as client:
+            state = fresh_state()
+            await take_turn(client, state, [QUESTION])
+            said = [QUESTION, *state["trajectory"][0]["completion"], vf.UserMessage(content="caf\udce9")]
+            with pytest.raises(vf.UnencodableTextError, match="UTF-8"):
+                await take_turn(client, state, said)

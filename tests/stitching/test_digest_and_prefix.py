@@ -233,3 +233,11 @@ def test_one_changed_message_before_the_turn_is_a_miss(history: list[tuple[str, 
     changed = [*messages[:place], {**messages[place], "content": "changed"}, *messages[place + 1 :]]
     index = index_of(step(messages, assistant("answer")))
     assert index.match([*changed, assistant("answer"), user("next")]) == PrefixMiss()
+
+
+def test_arguments_that_were_cut_short_cost_no_more_than_others() -> None:
+    """A model's code in a string without an end: looked at once from each quote, it took minutes."""
+    code = 'print(\\"x\\")\\n' * 40_000
+    cut, whole = call('{"code": "' + code), call('{ "code":"' + code)
+    assert message_digest(cut) == message_digest(whole)
+    assert message_digest(cut) != message_digest(call('{"code": "' + code + " "))

@@ -30,7 +30,7 @@ from verifiers_tito.clients.openai_chat_completions_client import (
     OpenAITool,
 )
 from verifiers_tito.clients.prompt_runs import PromptRun, PromptRuns
-from verifiers_tito.clients.stitcher import AnyMessages, Stitcher
+from verifiers_tito.clients.stitcher import AnyMessages, Stitcher, prefix_index
 from verifiers_tito.clients.template_input import TemplateInput
 from verifiers_tito.clients.tokenizer_choice import TokenizerChoice
 from verifiers_tito.errors import ConfigError, InvalidModelResponseError
@@ -81,6 +81,7 @@ class _Turn:
     template: TemplateInput
     fields: dict[str, Any]
     headers: dict[str, str]
+    messages_digest: str
 
     def body(self, messages: list[dict[str, Any]]) -> dict[str, Any]:
         template = self.template
@@ -141,12 +142,14 @@ class OpenAIChatCompletionsTokenClient(OpenAIChatCompletionsClient):
         if state is None:
             raise ConfigError("get_native_response needs state=..., the rollout's state, to look back at its turns")
         fields = with_token_ids(flatten_sampling_args(sampling_args))
+        said = _messages_of(prompt)
         turn = _Turn(
             state=state,
-            said=_messages_of(prompt),
+            said=said,
             template=_template_input(model, tools, fields),
             fields=fields,
             headers={**extra_headers(sampling_args), **(kwargs.get("extra_headers") or {})},
+            messages_digest=prefix_index(state).digest(said).hex(),
         )
         self._tokenizers.prepare(model)
         outcome = await self._stitch(state, turn.said, turn.template)
@@ -228,7 +231,11 @@ class OpenAIChatCompletionsTokenClient(OpenAIChatCompletionsClient):
         messages = to_native_messages(turn.said)
         guarded = await self._messages_in.guard(messages, turn.template, ids_can_be_sent=self._missing_route is None)
         served = Served(
-            route=Route.CHAT, reason=fallback.reason, detail=fallback.detail, template_key=turn.template.key
+            route=Route.CHAT,
+            reason=fallback.reason,
+            detail=fallback.detail,
+            template_key=turn.template.key,
+            messages_digest=turn.messages_digest,
         )
         if isinstance(guarded, GuardedPrompt):
             ids = guarded.token_ids
@@ -311,6 +318,7 @@ def _served(stitched: Stitched, turn: _Turn) -> Served:
         control_strings=stitched.control_strings,
         tokenizer=stitched.tokenizer,
         template_key=turn.template.key,
+        messages_digest=turn.messages_digest,
     )
 
 

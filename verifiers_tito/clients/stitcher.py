@@ -186,6 +186,12 @@ class Stitcher:
         return bridge
 
 
+def prefix_index(state: State) -> PrefixIndex:
+    """The rollout's index of its turns."""
+    index: PrefixIndex = state.setdefault(_INDEX_KEY, PrefixIndex())
+    return index
+
+
 def _junction(prompt: AnyMessages, match: PrefixMatch) -> Junction:
     count = match.message_count
     return Junction(
@@ -220,7 +226,7 @@ def _match(state: State, prompt: AnyMessages, template: TemplateInput) -> Prefix
         return Fallback(FallbackReason.FIRST_TURN)
     if changes_prompt_s_end(template.fields):
         return Fallback(FallbackReason.PROMPT_FLAGS)
-    index: PrefixIndex = state.setdefault(_INDEX_KEY, PrefixIndex())
+    index = prefix_index(state)
     index.sync(trajectory)
     match = index.match(prompt)
     if isinstance(match, PrefixMiss):

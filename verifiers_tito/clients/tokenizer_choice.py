@@ -17,7 +17,7 @@ from typing import Any
 from verifiers_tito.clients.native_messages import to_native_messages
 from verifiers_tito.clients.template_input import TemplateInput
 from verifiers_tito.errors import Error, TokenizerUnavailableError
-from verifiers_tito.stitching import BoundedCache
+from verifiers_tito.stitching import BoundedCache, conversation_digest
 from verifiers_tito.tokenization import LocalTokenizer, ServerTokenizer, TemplateRefusedError
 from verifiers_tito.types import ControlTextPolicy, Route, StitchingConfig, TrajectoryStep, first_difference
 
@@ -159,4 +159,5 @@ def _proves(step: TrajectoryStep, template: TemplateInput) -> bool:
         and served.route is Route.CHAT
         and served.template_key == template.key
         and response.message.tokens is not None
+        and conversation_digest(step["prompt"]).hex() == served.messages_digest  # nobody has edited them since
     )

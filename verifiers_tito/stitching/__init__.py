@@ -11,7 +11,7 @@ it, is the caller's choice: work that needs several renderings is a `Plan`.
 
 from verifiers_tito.stitching.bridge import Bridge, continuation, cut_bridge
 from verifiers_tito.stitching.cache import BoundedCache
-from verifiers_tito.stitching.digest import message_digest, value_digest
+from verifiers_tito.stitching.digest import conversation_digest, message_digest, value_digest
 from verifiers_tito.stitching.outcome import Fallback, Stitched
 from verifiers_tito.stitching.plan import Plan, Rendered, RenderRequest, run_plan
 from verifiers_tito.stitching.prefix import PrefixIndex, PrefixMatch, PrefixMiss
@@ -56,6 +56,7 @@ __all__ = [
     "TurnClose",
     "Verdict",
     "continuation",
+    "conversation_digest",
     "cut_bridge",
     "examine",
     "find_closes",

@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import json
 import re
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from hashlib import blake2b
 from typing import Any
 
@@ -27,6 +27,14 @@ _IGNORED_FIELDS = frozenset(
 def chained(before: bytes, message: Message | Mapping[str, Any]) -> bytes:
     """The digest of a conversation from the digest of all but its last message (`b""` for none) and that message."""
     return blake2b(before + message_digest(message), digest_size=_DIGEST_BYTES).digest()
+
+
+def conversation_digest(messages: Iterable[Message | Mapping[str, Any]]) -> bytes:
+    """The digest of a whole conversation, from its beginning."""
+    digest = b""
+    for message in messages:
+        digest = chained(digest, message)
+    return digest
 
 
 def message_digest(message: Message | Mapping[str, Any]) -> bytes:

@@ -10,9 +10,10 @@ from __future__ import annotations
 from collections.abc import Sequence
 from dataclasses import dataclass
 
+from verifiers_tito.stitching.digest import chained
 from verifiers_tito.stitching.message_chain import AnyMessage, Link, MessageChains
 from verifiers_tito.stitching.stand_in import Context
-from verifiers_tito.types import Message, TrajectoryStep
+from verifiers_tito.types import Message, TrajectoryStep, has_media
 
 
 @dataclass(frozen=True, slots=True)
@@ -67,12 +68,22 @@ class PrefixIndex:
                 return _match(step, chain[:count], prompt)
         return PrefixMiss()
 
+    def digest(self, prompt: Sequence[AnyMessage]) -> bytes:
+        """Names these messages as they are now; a step that was sent them is found by it, whatever becomes of them."""
+        links = self._chains.chain(prompt)
+        return links[-1].digest if links else b""
+
     def _add(self, step: TrajectoryStep) -> None:
         self._steps.append(step)
-        links = self._chains.chain([*step["prompt"], *_answered(step)])
-        self._has_media = self._has_media or (bool(links) and links[-1].has_media)
-        if step["tokens"] is not None and links:
-            self._by_digest[links[-1].digest] = step
+        links, answered = self._chains.chain(step["prompt"]), _answered(step)
+        self._has_media = self._has_media or any(link.has_media for link in links[-1:]) or any(map(has_media, answered))
+        served = getattr(step.get("response"), "served", None)
+        digest = bytes.fromhex(served.messages_digest) if served is not None else b""
+        digest = digest or (links[-1].digest if links else b"")
+        for message in answered:
+            digest = chained(digest, message)
+        if step["tokens"] is not None and digest:
+            self._by_digest[digest] = step
 
 
 def _match(step: TrajectoryStep, chain: Sequence[Link], prompt: Sequence[AnyMessage]) -> PrefixMatch:

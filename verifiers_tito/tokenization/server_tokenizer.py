@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import re
 from bisect import bisect_left
+from collections import Counter
 from collections.abc import Mapping, Sequence
 from functools import cached_property
 from itertools import accumulate
@@ -23,6 +24,7 @@ from verifiers_tito.wire.requests import tokenize_body
 
 _BYTE = re.compile(r"<0x([0-9A-F]{2})>")
 _MOST_REMEMBERED = 100_000
+_CONTEXTS = 3
 _WHITE_SPACE = str.maketrans({"Ġ": " ", "Ċ": "\n", "ĉ": "\t", "č": "\r", "▁": " "})
 
 
@@ -68,10 +70,10 @@ class ServerTokenizer:
         new = sorted(set(candidates) - answers.keys())
         if new:
             fields = {"add_special_tokens": False, "return_token_strs": True}
-            text = "".join(f"a{each}a\n" for each in new)  # between letters, ordinary tokens of punctuation break up
+            text = "".join(f"a{each}a .{each}. {each}\n" for each in new)
             answer = await self.tokenize(tokenize_body(model=model, messages=text, fields=fields))
-            spellings = set(_spellings(answer))
-            answers |= {text: text in spellings for text in new}
+            spellings = Counter(_spellings(answer))  # whatever stands around it, a control token stays whole
+            answers |= {text: spellings[text] >= _CONTEXTS for text in new}
             known |= answers
         return {text for text in candidates if answers[text]}
 

@@ -65,7 +65,7 @@ class Served:
     `tokenizer` tells who derived the new ids, "local" or "server". `neutralized` counts control strings in contents
     that were kept from becoming control ids, `control_strings` those that became control ids (policy "warn").
     `template_key` names the model, tools and template arguments the prompt was rendered with: turns can only be
-    stitched to each other when it is the same.
+    stitched to each other when it is the same. `messages_digest` names the messages as they were when they were sent.
     """
 
     route: Route
@@ -80,6 +80,7 @@ class Served:
     tokenizer: str = ""
     prefix_digest: str = ""
     template_key: str = ""
+    messages_digest: str = ""
 
     @property
     def label(self) -> str:
