@@ -40,3 +40,12 @@ def test_conversations_that_go_on_in_turns_are_all_remembered() -> None:
     for token_ids in lists:
         longer = [*token_ids, 7]
         assert runs.run(longer, earlier=token_ids).token_ids is longer
+
+
+def test_a_list_that_was_edited_is_sent_as_it_is_now() -> None:
+    runs, first = PromptRuns(), [1, 2, 3]
+    runs.keep(PromptRun.of(first))
+    del first[:1]
+    run = runs.run([2, 3, 4], earlier=first)
+    assert bytes(run.wire_form) == b"[2,3,4]"
+    assert run.digest.answer() == PromptDigest().extend([2, 3, 4]).answer()

@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import logging
 import re
-from collections.abc import Mapping, Sequence
+from collections.abc import Container, Mapping, Sequence
 from typing import Any
 
 from verifiers_tito.errors import UntrustedTextError
@@ -30,11 +30,14 @@ class ControlTextGuard:
         self._warned: set[str] = set()
         self._logger = logging.getLogger(__name__)
 
-    async def find(self, messages: Sequence[Mapping[str, Any]], *, model: str) -> list[str]:
-        """The control strings in these messages' untrusted contents, each as often as it stands there."""
+    async def find(
+        self, messages: Sequence[Mapping[str, Any]], *, model: str, tokens: Container[str] | None = None
+    ) -> list[str]:
+        """The control strings in these messages' untrusted texts, each as often as it stands there. `tokens` are the
+        spellings of the tokens that the server made of them, if that is known: it is asked about those only."""
         if self._policy is ControlTextPolicy.PARSE:
             return []
-        candidates = control_candidates(messages)
+        candidates = [text for text in control_candidates(messages) if tokens is None or text in tokens]
         if not candidates:
             return []
         try:

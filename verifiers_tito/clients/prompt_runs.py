@@ -19,21 +19,22 @@ _REMEMBERED = 4
 
 @dataclass(frozen=True, slots=True, eq=False)
 class PromptRun:
-    """Ids (P,), their JSON without its brackets, and their digest."""
+    """Ids (P,), a copy of them as they were sent, their JSON without its brackets, and their digest."""
 
     token_ids: list[int]
+    sent: list[int]
     json: bytes
     digest: PromptDigest
 
     @classmethod
     def of(cls, token_ids: list[int]) -> PromptRun:
-        return cls(token_ids, _json(token_ids), PromptDigest().extend(token_ids))
+        return cls(token_ids, list(token_ids), _json(token_ids), PromptDigest().extend(token_ids))
 
     def grown_to(self, token_ids: list[int]) -> PromptRun:
         """The run of a longer list, which begins with the ids of this one."""
         new = token_ids[len(self.token_ids) :]
         separator = b"," if self.json and new else b""
-        return PromptRun(token_ids, self.json + separator + _json(new), self.digest.extend(new))
+        return PromptRun(token_ids, list(token_ids), self.json + separator + _json(new), self.digest.extend(new))
 
     @property
     def wire_form(self) -> msgspec.Raw:
@@ -47,8 +48,9 @@ class PromptRuns:
         self._runs: deque[PromptRun] = deque(maxlen=_REMEMBERED)
 
     def run(self, token_ids: list[int], *, earlier: list[int]) -> PromptRun:
-        """The run of `token_ids`, which begin with `earlier`: the very list of a prompt before, if it is known."""
-        known = next((run for run in self._runs if run.token_ids is earlier), None)
+        """The run of `token_ids`, which begin with `earlier`: the very list of a prompt before, if it is known, and
+        nobody has edited it."""
+        known = next((run for run in self._runs if run.token_ids is earlier and run.sent == earlier), None)
         if known is None:
             return self.keep(PromptRun.of(token_ids))
         self._runs.remove(known)

@@ -37,7 +37,7 @@ from verifiers_tito.stitching import (
     join_turn,
     value_digest,
 )
-from verifiers_tito.tokenization import LocalTokenizer, ServerTokenizer, TemplateRefusedError
+from verifiers_tito.tokenization import LocalTokenizer, ServerRendering, ServerTokenizer, TemplateRefusedError
 from verifiers_tito.transport import RouteMissingError
 from verifiers_tito.types import FallbackReason, Message, State, StitchingConfig, ThinkingPolicy, TrajectoryStep
 from verifiers_tito.wire.requests import changes_prompt_s_end
@@ -61,6 +61,14 @@ class _Shelf:
     lock: asyncio.Lock
 
 
+@dataclass(frozen=True, slots=True, kw_only=True)
+class _Bridged:
+    """A bridge and the control strings in its messages that no local tokenizer keeps text."""
+
+    bridge: Bridge
+    control_strings: tuple[str, ...]
+
+
 class Stitcher:
     """Finds the turn a prompt continues and adds the ids of what was said since."""
 
@@ -69,7 +77,7 @@ class Stitcher:
         self._guard = guard
         self._config = config
         self._shelves: BoundedCache[tuple[str, bool], _Shelf] = BoundedCache(capacity=_SHELF_CAPACITY)
-        self._bridges: BoundedCache[tuple[str, bytes], Bridge] = BoundedCache(capacity=_BRIDGE_CAPACITY)
+        self._bridges: BoundedCache[tuple[str, bytes], _Bridged] = BoundedCache(capacity=_BRIDGE_CAPACITY)
         self._no_tokenize: Fallback | None = None
         self._dropped: set[str] = set()
         self._logger = logging.getLogger(__name__)
@@ -128,10 +136,11 @@ class Stitcher:
         if follows_template and await self._strips(shelf, kind, template, tokenizer):
             count = len(prompt_ids) + len(completion_ids)
             return Fallback(FallbackReason.THINKING_STRIPPED, f"{count} ids are left behind")
-        passed = await self._control_strings(junction.tail, template, tokenizer)
-        bridge = await self._bridge(junction, template, tokenizer, closes)
+        bridged = await self._bridge(junction, template, tokenizer, closes)
+        problem = self._tokenizers.problem(template.model)
+        passed = self._guard.pass_or_refuse(bridged.control_strings, model=template.model, why_not_local=problem)
         ended = _ended_by_token(match.step, template)
-        stitched = join_turn(prompt_ids, completion_ids, bridge, ended=ended, openers=book.openers)
+        stitched = join_turn(prompt_ids, completion_ids, bridged.bridge, ended=ended, openers=book.openers)
         if isinstance(stitched, Fallback):
             return stitched
         who = "local" if isinstance(tokenizer, LocalTokenizer) else "server"
@@ -161,19 +170,9 @@ class Stitcher:
                 role,
             )
 
-    async def _control_strings(
-        self, tail: Sequence[Mapping[str, Any]], template: TemplateInput, tokenizer: Tokenizer
-    ) -> int:
-        """How many control strings of the tail pass: none locally, by policy on the server."""
-        if isinstance(tokenizer, LocalTokenizer):
-            return 0
-        found = await self._guard.find(tail, model=template.model)
-        problem = self._tokenizers.problem(template.model)
-        return self._guard.pass_or_refuse(found, model=template.model, why_not_local=problem)
-
     async def _bridge(
         self, junction: Junction, template: TemplateInput, tokenizer: Tokenizer, closes: TemplateCloses
-    ) -> Bridge:
+    ) -> _Bridged:
         messages = junction.stand_in(closes.style)
         key = (template.key, value_digest(messages))
         known = self._bridges.get(key)
@@ -181,9 +180,13 @@ class Stitcher:
             return known
         rendering = await tokenizer.render(messages, add_generation_prompt=True, **template.rendering)
         bridge = cut_bridge(rendering, closes.style.mark, closes.of(junction.after))
+        passed: list[str] = []
+        if isinstance(rendering, ServerRendering):  # local files keep all of them text
+            passed = await self._guard.find(junction.tail, model=template.model, tokens=rendering.spellings)
+        bridged = _Bridged(bridge=bridge, control_strings=tuple(passed))
         if len(bridge.ids) <= _LONGEST_KEPT_BRIDGE:
-            self._bridges.put(key, bridge)
-        return bridge
+            self._bridges.put(key, bridged)
+        return bridged
 
 
 def prefix_index(state: State) -> PrefixIndex:

@@ -100,7 +100,8 @@ class TailFinding:
 @dataclass(frozen=True, slots=True, kw_only=True)
 class TemplateFinding:
     """The verdict on a chat template. `problem` says why nothing can be bridged, or, where `is_examined` is false, why
-    that could not be found out. Without `writes_calls` the model is not shown which tools it has called."""
+    that could not be found out. Without `writes_calls` the model is not shown which tools it has called.
+    `closes_cut_turns`: a turn that was cut short or ended by a stop string gets the template's close."""
 
     rendered_by: str
     is_examined: bool = True
@@ -108,6 +109,7 @@ class TemplateFinding:
     problem: str = ""
     close: CloseFinding | None = None
     writes_calls: bool = False
+    closes_cut_turns: bool = False
     tails: tuple[TailFinding, ...] = ()
 
 

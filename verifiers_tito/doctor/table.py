@@ -83,8 +83,10 @@ def _template_table(template: TemplateFinding) -> Table:
         table.add_row(Text(tail.kind), Text(tail.verdict, style=style), Text("; ".join(_meaning(tail, template))))
     if template.close is not None:
         appended = _appended(template.close)
-        table.add_row(Text("truncated turn"), Text("closed"), Text(f"{appended}, but for what was sampled of it"))
-        table.add_row(Text("stop string"), Text("closed"), Text(f"the stop string's ids stay, then {appended}"))
+        closed = template.closes_cut_turns or template.close.is_opener
+        verdict = Text("closed", style=_GOOD) if closed else Text("not closed", style=_BAD)
+        table.add_row(Text("truncated turn"), verdict, Text(f"{appended}, but for what was sampled of it"))
+        table.add_row(Text("stop string"), verdict, Text(f"the stop string's ids stay, then {appended}"))
     return table
 
 

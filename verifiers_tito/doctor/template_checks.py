@@ -68,6 +68,7 @@ def to_finding(report: TemplateReport, *, close_text: str, rendered_by: str) -> 
         problem=report.problem,
         close=_close(report.closes.plain, close_text) if report.closes else None,
         writes_calls=report.writes_calls,
+        closes_cut_turns=report.closes_cut_turns,
         tails=tuple(
             TailFinding(
                 kind=_name(kind),

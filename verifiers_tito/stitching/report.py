@@ -4,10 +4,13 @@ from __future__ import annotations
 
 from dataclasses import dataclass, field
 
-from verifiers_tito.stitching.plan import Plan
+from verifiers_tito.stitching.bridge import continuation, cut_bridge
+from verifiers_tito.stitching.outcome import Fallback
+from verifiers_tito.stitching.plan import Plan, RenderRequest
 from verifiers_tito.stitching.proof import STANDARD_KINDS, TailKind, TailProof, TemplateCloses, Verdict
-from verifiers_tito.stitching.stand_in import Context
+from verifiers_tito.stitching.stand_in import Context, Junction
 from verifiers_tito.stitching.template_book import TemplateBook
+from verifiers_tito.tokenization import TemplateRefusedError
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -19,6 +22,8 @@ class TemplateReport:
     problem: str = ""
     tails: dict[TailKind, TailProof] = field(default_factory=dict)
     strips_reasoning: tuple[TailKind, ...] = ()
+    closes_cut_turns: bool = False
+    """Whether a turn that nothing ended gets the whole close; tried, like the rest."""
 
     @property
     def writes_calls(self) -> bool:
@@ -43,4 +48,18 @@ def examine(book: TemplateBook | None = None) -> Plan[TemplateReport]:
         if book.strips_reasoning(kind):
             strips.append(kind)
     tails = {kind: book.tails[kind, Context()] for kind in STANDARD_KINDS}
-    return TemplateReport(closes=book.closes, tails=tails, strips_reasoning=tuple(strips))
+    closed = yield from _closes_cut_turns(book)
+    return TemplateReport(closes=book.closes, tails=tails, strips_reasoning=tuple(strips), closes_cut_turns=closed)
+
+
+def _closes_cut_turns(book: TemplateBook) -> Plan[bool]:
+    """Continues a turn of no ids by a user's message: the close has to come before all else."""
+    junction = Junction(after={"role": "assistant", "content": "x"}, tail=[{"role": "user", "content": "x"}])
+    closes = book.closes
+    if closes is None or isinstance(book.verdict(STANDARD_KINDS[0], Context()), Fallback):
+        return False
+    (rendered,) = yield [RenderRequest(junction.stand_in(closes.style))]
+    if isinstance(rendered, TemplateRefusedError):
+        return False
+    added = continuation([], cut_bridge(rendered, closes.style.mark, closes.of(junction.after)))
+    return added[: len(closes.plain.ids)] == closes.plain.ids

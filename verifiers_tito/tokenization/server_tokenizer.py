@@ -99,6 +99,10 @@ class ServerRendering:
         self._starts = [0, *accumulate(map(len, self._texts))]
 
     @cached_property
+    def spellings(self) -> frozenset[str]:
+        return frozenset(self._texts)
+
+    @cached_property
     def text(self) -> str:
         return "".join(self._texts)
 
