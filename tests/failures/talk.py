@@ -6,6 +6,7 @@ from functools import cache
 from typing import Any
 
 from tests.corpus.families import load_family
+from tests.tokenization.conversations import user
 from verifiers_tito.stitching import (
     STANDARD_KINDS,
     Context,
@@ -94,14 +95,6 @@ class Talk:
         """The control tokens among `ids`, in order."""
         names = {token_id: text for text, token_id in self.local.controls.ids.items()}
         return [names[token_id] for token_id in ids if token_id in names]
-
-
-def user(content: str) -> Message:
-    return {"role": "user", "content": content}
-
-
-def system(content: str) -> Message:
-    return {"role": "system", "content": content}
 
 
 def result(content: str, number: int = 1) -> Message:

@@ -14,7 +14,8 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 import verifiers_tito as vf
-from tests.failures.talk import Talk, calls, local_tokenizer, result, system, template_bridge, user
+from tests.failures.talk import Talk, calls, local_tokenizer, result, template_bridge
+from tests.tokenization.conversations import system, user
 from verifiers_tito.stitching import Fallback, PrefixIndex, PrefixMatch, PrefixMiss, TailKind, examine, run_plan
 from verifiers_tito.types import FallbackReason, ToolCall
 

@@ -86,22 +86,10 @@ QUESTION = {"role": "user", "content": "q"}
 ANSWER = {"role": "assistant", "content": "a"}
 
 
-def user(content: str) -> dict[str, Any]:
-    return {"role": "user", "content": content}
-
-
-def system(content: str) -> dict[str, Any]:
-    return {"role": "system", "content": content}
-
-
 def calls(*ids: str, content: str | None = None) -> dict[str, Any]:
     """A turn that calls `f` once for each of `ids`."""
     made = [{"id": each, "type": "function", "function": {"name": "f", "arguments": '{"n": 1}'}} for each in ids]
     return {"role": "assistant", "content": content, "tool_calls": made}
-
-
-def result(content: str, call_id: str = "call00001") -> dict[str, Any]:
-    return {"role": "tool", "tool_call_id": call_id, "content": content}
 
 
 class Trial:

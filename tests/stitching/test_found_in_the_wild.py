@@ -9,7 +9,8 @@ from typing import Any
 import pytest
 
 from tests.stitching import templates
-from tests.stitching.templates import ANSWER, CALLS, GO_ON, QUESTION, TURN, Trial, calls, each, result, system, user
+from tests.stitching.templates import ANSWER, CALLS, GO_ON, QUESTION, TURN, Trial, calls, each
+from tests.tokenization.conversations import result, system, user
 from verifiers_tito.stitching import TailKind, TemplateReport, examine, run_plan
 from verifiers_tito.testing import FakeTokenizer
 from verifiers_tito.types import FallbackReason

@@ -8,7 +8,8 @@ from functools import partial
 import pytest
 
 from tests.stitching import templates
-from tests.stitching.templates import ANSWER, QUESTION, Trial, calls, result, system, user
+from tests.stitching.templates import ANSWER, QUESTION, Trial, calls
+from tests.tokenization.conversations import result, system, user
 from verifiers_tito.errors import InfraError
 from verifiers_tito.stitching import (
     STANDARD_KINDS,

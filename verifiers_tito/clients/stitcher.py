@@ -123,9 +123,8 @@ class Stitcher:
         shelf = self._shelf(template, tokenizer)
         book = shelf.book
         if not book.knows(kind, junction.context):
-            async with shelf.lock:
-                if not book.knows(kind, junction.context):
-                    await drive(book.learn(kind, junction.context), tokenizer, template)
+            async with shelf.lock:  # whoever waited finds it learned, and asks for nothing
+                await drive(book.learn(kind, junction.context), tokenizer, template)
         closes = book.verdict(kind, junction.context)
         if isinstance(closes, Fallback):
             return closes
@@ -156,8 +155,7 @@ class Stitcher:
     async def _strips(self, shelf: _Shelf, kind: TailKind, template: TemplateInput, tokenizer: Tokenizer) -> bool:
         """Whether the template leaves reasoning out of a turn that this kind of tail follows."""
         async with shelf.lock:
-            if not shelf.book.knows_stripping(kind):
-                await drive(shelf.book.learn_stripping(kind), tokenizer, template)
+            await drive(shelf.book.learn_stripping(kind), tokenizer, template)
         return shelf.book.strips_reasoning(kind)
 
     def _warn_of_dropped(self, proof: TailProof, template: TemplateInput) -> None:
@@ -215,7 +213,7 @@ def _ended_by_token(step: TrajectoryStep, template: TemplateInput) -> bool:
     if response is None or message is None or message.finish_reason not in ("stop", "tool_calls"):
         return False
     if message.finish_reason == "tool_calls":
-        most = template.fields.get("max_completion_tokens") or template.fields.get("max_tokens")
+        most = template.fields.get("max_completion_tokens")
         if most is None or message.tokens is None or len(message.tokens.completion_ids) >= most:
             return False
     named = template.fields.get("stop_token_ids") or []

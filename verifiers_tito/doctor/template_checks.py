@@ -18,7 +18,7 @@ from verifiers_tito.transport import decode, post
 BY_SERVER = "the server"
 BY_FILES = "local files"
 FORMS = (ContentForm.STRING, ContentForm.PARTS)
-"""In the order in which a client tries them."""
+"""Those that vLLM may choose. A client tries the likelier one first (`LocalTokenizer.in_likely_forms`)."""
 DETOKENIZE = "/detokenize"
 
 

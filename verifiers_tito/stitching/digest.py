@@ -10,6 +10,7 @@ from __future__ import annotations
 import json
 import re
 from collections.abc import Iterable, Mapping
+from functools import reduce
 from hashlib import blake2b
 from typing import Any
 
@@ -29,12 +30,9 @@ def chained(before: bytes, message: Message | Mapping[str, Any]) -> bytes:
     return blake2b(before + message_digest(message), digest_size=_DIGEST_BYTES).digest()
 
 
-def conversation_digest(messages: Iterable[Message | Mapping[str, Any]]) -> bytes:
-    """The digest of a whole conversation, from its beginning."""
-    digest = b""
-    for message in messages:
-        digest = chained(digest, message)
-    return digest
+def conversation_digest(messages: Iterable[Message | Mapping[str, Any]], *, before: bytes = b"") -> bytes:
+    """The digest of a conversation, of which `before` is that of all messages in front of these."""
+    return reduce(chained, messages, before)
 
 
 def message_digest(message: Message | Mapping[str, Any]) -> bytes:

@@ -10,7 +10,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from dataclasses import dataclass
 
-from verifiers_tito.stitching.digest import chained
+from verifiers_tito.stitching.digest import conversation_digest
 from verifiers_tito.stitching.message_chain import AnyMessage, Link, MessageChains
 from verifiers_tito.stitching.stand_in import Context
 from verifiers_tito.types import Message, TrajectoryStep, has_media
@@ -79,9 +79,7 @@ class PrefixIndex:
         self._has_media = self._has_media or any(link.has_media for link in links[-1:]) or any(map(has_media, answered))
         served = getattr(step.get("response"), "served", None)
         digest = bytes.fromhex(served.messages_digest) if served is not None else b""
-        digest = digest or (links[-1].digest if links else b"")
-        for message in answered:
-            digest = chained(digest, message)
+        digest = conversation_digest(answered, before=digest or (links[-1].digest if links else b""))
         if step["tokens"] is not None and digest:
             self._by_digest[digest] = step
 

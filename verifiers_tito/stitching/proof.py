@@ -117,13 +117,12 @@ def find_closes() -> Plan[TemplateCloses]:
             continue
         if found is not None:
             return found
-    style = replace(style, calls=CallStyle.NOT_SHOWN, filler=word)
-    told = yield [
-        RenderRequest([{"role": "user", "content": "x"}, style.assistant({"tool_calls": [synthetic_call(0)]})])
-    ]
-    if not isinstance(told[0], TemplateRefusedError) and style.mark in told[0].text and word not in told[0].text:
+    style, argument = replace(style, calls=CallStyle.NOT_SHOWN), new_mark()
+    calling = replace(style, filler=argument).assistant({"tool_calls": [synthetic_call(0)]})
+    (told,) = yield [RenderRequest([user, calling])]
+    if not isinstance(told, TemplateRefusedError) and style.mark in told.text and argument not in told.text:
         problem = ""  # beside a content, calls are not written
-    return TemplateCloses(style=replace(style, filler="x"), plain=plain, call_problem=problem)
+    return TemplateCloses(style=style, plain=plain, call_problem=problem)
 
 
 def prove_tail(kind: TailKind, context: Context, closes: TemplateCloses) -> Plan[TailProof]:
@@ -137,7 +136,7 @@ def prove_tail(kind: TailKind, context: Context, closes: TemplateCloses) -> Plan
     longer = other.history(context, longer=True)
     if not kind.calls:  # tools answer the call of an earlier turn
         for number in range(kind.roles.count("tool")):
-            longer += other.turn_that_calls(synthetic_call(number))
+            longer += [other.turn_that_calls(synthetic_call(number)), other.question]
     longer += [style.assistant(after), *tail]
     renderings = yield [RenderRequest(short), RenderRequest(longer)]
     return _judge(renderings, closes, after, words, tail)

@@ -55,8 +55,8 @@ def examine(book: TemplateBook | None = None) -> Plan[TemplateReport]:
 def _closes_cut_turns(book: TemplateBook) -> Plan[bool]:
     """Continues a turn of no ids by a user's message: the close has to come before all else."""
     junction = Junction(after={"role": "assistant", "content": "x"}, tail=[{"role": "user", "content": "x"}])
-    closes = book.closes
-    if closes is None or isinstance(book.verdict(STANDARD_KINDS[0], Context()), Fallback):
+    closes = book.verdict(STANDARD_KINDS[0], Context())
+    if isinstance(closes, Fallback):
         return False
     (rendered,) = yield [RenderRequest(junction.stand_in(closes.style))]
     if isinstance(rendered, TemplateRefusedError):

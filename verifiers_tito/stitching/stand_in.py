@@ -105,19 +105,24 @@ class StandInStyle:
             made += [*self._tool_round(0), *([] if context.answers_tools else self._exchange())]
         return made
 
-    def _exchange(self) -> list[NativeMessage]:
-        return [{"role": "assistant", "content": self.filler}, {"role": "user", "content": self.filler}]
+    @property
+    def question(self) -> NativeMessage:
+        """What the user said earlier."""
+        return {"role": "user", "content": self.filler}
 
-    def turn_that_calls(self, call: NativeMessage) -> list[NativeMessage]:
-        """A turn of the history that calls a tool, and the user again."""
+    def turn_that_calls(self, call: NativeMessage) -> NativeMessage:
+        """A turn of the history that calls a tool."""
         content = self.filler if self.calls is CallStyle.NOT_SHOWN else self.no_content
         told = [self._call(call, argument=self.filler)]
-        return [{"role": "assistant", "content": content, "tool_calls": told}, {"role": "user", "content": self.filler}]
+        return {"role": "assistant", "content": content, "tool_calls": told}
+
+    def _exchange(self) -> list[NativeMessage]:
+        return [{"role": "assistant", "content": self.filler}, self.question]
 
     def _tool_round(self, number: int) -> list[NativeMessage]:
         """A call and its answer. No other call has the same id."""
         call = synthetic_call(_EARLIER_CALLS + number)
-        return [self.turn_that_calls(call)[0], tool_result(call, self.filler)]
+        return [self.turn_that_calls(call), tool_result(call, self.filler)]
 
     def _call(self, call: NativeMessage, *, argument: str | None = None) -> dict[str, Any]:
         arguments: Any = {"x": argument or self.mark}

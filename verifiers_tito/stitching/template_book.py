@@ -45,13 +45,9 @@ class TemplateBook:
     def __init__(self) -> None:
         self.closes: TemplateCloses | None = None
         self.tails: dict[tuple[TailKind, Context], TailProof] = {}
+        self.problem: Fallback | None = None
+        """Why nothing is bridged at all."""
         self._strips: dict[TailKind, bool] = {}
-        self._problem: Fallback | None = None
-
-    @property
-    def problem(self) -> Fallback | None:
-        """Why nothing is bridged at all; none where something is, or where nothing has been learned yet."""
-        return self._problem
 
     @property
     def close_ids(self) -> list[int]:
@@ -66,18 +62,18 @@ class TemplateBook:
         return frozenset(proof.marker for proof in self.tails.values() if proof.marker is not None)
 
     def knows(self, kind: TailKind, context: Context) -> bool:
-        return self._problem is not None or (kind, context) in self.tails
+        return self.problem is not None or (kind, context) in self.tails
 
     def learn(self, kind: TailKind, context: Context) -> Plan[None]:
         """Whatever is missing for a verdict. What the tokenizer raises besides refusals leaves the book as it was."""
         closes = self.closes
-        if closes is None and self._problem is None:
+        if closes is None and self.problem is None:
             try:
                 closes = yield from find_closes()
             except BridgeNotFoundError as error:
-                self._problem = Fallback(FallbackReason.TEMPLATE_UNPROVABLE, str(error))
+                self.problem = Fallback(FallbackReason.TEMPLATE_UNPROVABLE, str(error))
             except TemplateRefusedError as error:
-                self._problem = Fallback(FallbackReason.TEMPLATE_REFUSED, str(error))
+                self.problem = Fallback(FallbackReason.TEMPLATE_REFUSED, str(error))
         if closes is None:
             return
         proofs = {}
@@ -94,15 +90,12 @@ class TemplateBook:
 
     def verdict(self, kind: TailKind, context: Context) -> TemplateCloses | Fallback:
         """The closes to bridge with, or why this kind of tail is not bridged. Learn it first."""
-        if self._problem is not None:
-            return self._problem
+        if self.problem is not None:
+            return self.problem
         proof = self.tails[kind, context]
         if self.closes is None or proof.verdict is not Verdict.BRIDGED:
             return Fallback(_REASONS[proof.verdict], proof.detail or str(kind))
         return self.closes
-
-    def knows_stripping(self, kind: TailKind) -> bool:
-        return kind in self._strips
 
     def strips_reasoning(self, kind: TailKind) -> bool:
         """Whether the template leaves the reasoning out of a turn that this kind of tail follows. Learn it first."""

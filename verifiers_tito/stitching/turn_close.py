@@ -14,6 +14,7 @@ close; it is what a model may have sampled of it already. Three other habits are
 from __future__ import annotations
 
 from collections.abc import Sequence
+from contextlib import suppress
 from dataclasses import dataclass
 from typing import Any
 
@@ -104,20 +105,16 @@ def find_call_close(
     answered = going_on.text.rfind(tail_word) if tail_word else end + common
     before_answer = [control for control in controls if control.end <= answered]
     control = next((control for control in before_answer if control.text == plain.start), None)
-    last = None
-    if control is None and final is not None:
-        asked = final_text[: len(final_text) - _unasked_prompt_length(final_text, going_on, end)]
-        candidates = (_last_of_call(within, shown, plain, end=end) for shown in (final_text, asked))
-        last = next((candidate for candidate in candidates if candidate is not None), None)
-    if control is None and plain.is_opener:
-        try:
-            return _opener_after(final_text.rstrip(), going_on, end)
-        except BridgeNotFoundError:
-            if last is None:
-                raise
-    control = control or last
     if control is None:
-        return _opener_after(final_text.rstrip(), going_on, end)
+        asked = final_text[: len(final_text) - _unasked_prompt_length(final_text, going_on.text, controls)]
+        candidates = (_last_of_call(within, shown, plain, end=end) for shown in (final_text, asked))
+        last = next(filter(None, candidates), None) if final is not None else None
+        if last is None:
+            return _opener_after(final_text.rstrip(), going_on, end)
+        if plain.is_opener:
+            with suppress(BridgeNotFoundError):  # text follows, and so the call's own last token closes it
+                return _opener_after(final_text.rstrip(), going_on, end)
+        control = last
     final_control = final.next_control(end_of_mark(final, mark) + control.start - end) if final else None
     close = _close_at(control, going_on, blanks_from=control.start, final=final, final_control=final_control)
     ended_by = close.ended_by | plain.ended_by
@@ -144,12 +141,11 @@ def _last_of_call(within: Sequence[Control], final_text: str, plain: TurnClose, 
     return inside[-1] if not rest or (plain.start is not None and rest.startswith(plain.start)) else None
 
 
-def _unasked_prompt_length(final_text: str, going_on: Rendering, end: int) -> int:
-    """How much of `final_text` is a generation prompt, which some templates write whether it is asked for or not."""
-    for control in _controls(going_on, end):
-        if final_text.endswith(going_on.text[control.start :]):
-            return len(going_on.text) - control.start
-    return 0
+def _unasked_prompt_length(final_text: str, text: str, controls: Sequence[Control]) -> int:
+    """How much of `final_text` is a generation prompt, which some templates write whether it is asked for or not.
+    `text` ends with one, `controls` are those behind its marked turn."""
+    starts = (control.start for control in controls)
+    return next((len(text) - start for start in starts if final_text.endswith(text[start:])), 0)
 
 
 def end_of_mark(rendering: Rendering, mark: str) -> int:

@@ -4,7 +4,7 @@ ServerTokenizer   asks the server's /tokenize: no files, always the server's own
 LocalTokenizer    tokenizer files and Jinja template: no requests, and contents that stay text
 """
 
-from verifiers_tito.tokenization.breaks import GUARDED_ROLES, untrusted_texts
+from verifiers_tito.tokenization.breaks import untrusted_texts
 from verifiers_tito.tokenization.chat_tokenizer import ChatTokenizer, TemplateRefusedError
 from verifiers_tito.tokenization.control_strings import MARKUP, ControlStrings
 from verifiers_tito.tokenization.local_tokenizer import LocalRendering, LocalTokenizer
@@ -13,7 +13,6 @@ from verifiers_tito.tokenization.server_tokenizer import ServerRendering, Server
 from verifiers_tito.tokenization.template_messages import ContentForm
 
 __all__ = [
-    "GUARDED_ROLES",
     "MARKUP",
     "ChatTokenizer",
     "ContentForm",

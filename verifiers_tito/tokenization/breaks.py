@@ -13,7 +13,7 @@ from __future__ import annotations
 
 import re
 import secrets
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from itertools import pairwise
 from typing import Any
@@ -26,16 +26,41 @@ GUARDED_ROLES = frozenset({"user", "tool"})
 _GUARDED_FIELDS = ("content", "name", "tool_call_id")
 
 
-def untrusted_texts(message: Mapping[str, Any]) -> Iterator[str]:
-    """The texts of a message that are not its author's: what `BreakMarks` guards."""
-    if message.get("role") in GUARDED_ROLES:
-        for key in _GUARDED_FIELDS:
-            value = message.get(key)
-            texts = [part.get("text") for part in value] if isinstance(value, list) else [value]
-            yield from (text for text in texts if isinstance(text, str))
-    elif message.get("role") == "assistant":
-        for call in message.get("tool_calls") or []:
-            yield from (text for text in (call.get("id"), call["function"].get("name")) if isinstance(text, str))
+def with_untrusted(message: Mapping[str, Any], change: Callable[[str], str]) -> Mapping[str, Any]:
+    """`message` with each text in it that is not its author's as `change` makes it."""
+    role = message.get("role")
+    if role in GUARDED_ROLES:
+        return {**message, **{key: _changed(message[key], change) for key in _GUARDED_FIELDS if key in message}}
+    if role == "assistant" and message.get("tool_calls"):
+        return {**message, "tool_calls": [_changed_call(call, change) for call in message["tool_calls"]]}
+    return message
+
+
+def untrusted_texts(message: Mapping[str, Any]) -> list[str]:
+    """The texts of a message that are not its author's."""
+    texts: list[str] = []
+
+    def note(text: str) -> str:
+        texts.append(text)
+        return text
+
+    with_untrusted(message, note)
+    return texts
+
+
+def _changed(value: Any, change: Callable[[str], str]) -> Any:
+    """A content: a string, or a list of parts, of which only the texts are changed."""
+    if isinstance(value, str):
+        return change(value)
+    if isinstance(value, list):
+        return [{**part, "text": _changed(part["text"], change)} if part.get("text") else part for part in value]
+    return value
+
+
+def _changed_call(call: Mapping[str, Any], change: Callable[[str], str]) -> dict[str, Any]:
+    function = call["function"]
+    named = {**function, "name": _changed(function.get("name"), change)}
+    return {**call, "id": _changed(call.get("id"), change), "function": named}
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -56,7 +81,7 @@ class BreakMarks:
 
     def messages(self, messages: Sequence[Mapping[str, Any]]) -> list[Mapping[str, Any]]:
         """`messages` with marks in their untrusted parts where these need any."""
-        return [self._message(message) for message in messages]
+        return [with_untrusted(message, self._text) for message in messages]
 
     def remove(self, text: str) -> BrokenText:
         """`text` without the marks."""
@@ -68,27 +93,6 @@ class BreakMarks:
             length += len(part)
             places.append(length)
         return BrokenText(text="".join(parts), breaks=places)
-
-    def _message(self, message: Mapping[str, Any]) -> Mapping[str, Any]:
-        role = message.get("role")
-        if role in GUARDED_ROLES:
-            return {**message, **{key: self._value(message[key]) for key in _GUARDED_FIELDS if key in message}}
-        if role == "assistant" and message.get("tool_calls"):
-            return {**message, "tool_calls": [self._call(call) for call in message["tool_calls"]]}
-        return message
-
-    def _value(self, value: Any) -> Any:
-        """A content: a string, or a list of parts, of which only the texts are marked."""
-        if isinstance(value, str):
-            return self._text(value)
-        if isinstance(value, list):
-            return [{**part, "text": self._value(part["text"])} if part.get("text") else part for part in value]
-        return value
-
-    def _call(self, call: Mapping[str, Any]) -> dict[str, Any]:
-        function = call["function"]
-        named = {**function, "name": self._value(function.get("name"))}
-        return {**call, "id": self._value(call.get("id")), "function": named}
 
     def _text(self, text: str) -> str:
         places = self._controls.breaks(text)

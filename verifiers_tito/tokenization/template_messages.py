@@ -11,6 +11,7 @@ import json
 import re
 from collections.abc import Mapping, Sequence
 from enum import StrEnum
+from functools import lru_cache
 from typing import Any
 
 from jinja2 import Environment, TemplateError, nodes
@@ -75,6 +76,7 @@ def to_template_tools(tools: Sequence[Mapping[str, Any]] | None, *, form: Conten
     return [_template_tool(tool["function"]) for tool in tools]
 
 
+@lru_cache(maxsize=64)
 def goes_through_parts(chat_template: str) -> bool:
     """Whether a template has a loop over a message's content: `for part in message.content`, or over a macro's argument
     or a variable that holds one. vLLM looks for the same."""
