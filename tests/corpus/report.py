@@ -46,7 +46,8 @@ message (with or without a bridge), or trips over something in the history that 
 
 **How to read the table.** `close` is what closes a turn that was cut short (`(next)`: the next role's marker, which is
 also what the model stops at), `after calls` where a turn that calls tools ends otherwise. Then the verdict for each
-kind of tail: `yes`, `drops` (bridged, but the template does not write the message at all), `refuses` (the template
+kind of tail: `yes`, `whole` (bridged, by rendering the whole history each turn, because the template looks back further
+than a stand-in goes), `drops` (bridged, but the template does not write the message at all), `refuses` (the template
 raises), `moves` (it writes the message in front of the turn; the prompt goes in as messages). `equal` counts bridges
 that were compared. \\* the vocabulary is not on PyPI: a real one stands in, with the family's control tokens.
 """
@@ -55,7 +56,7 @@ WORDS = {
     Verdict.REFUSED: "refuses",
     Verdict.UNPROVABLE: "unprovable",
     Verdict.MOVED: "moves",
-    Verdict.HISTORY_DEPENDENT: "depends on history",
+    Verdict.HISTORY_DEPENDENT: "whole",
 }
 
 

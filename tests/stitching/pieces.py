@@ -11,7 +11,7 @@ class Pieces:
     """`Rendering` of the given texts. What stands in angle brackets is a control token."""
 
     def __init__(self, *pieces: str, neutralized: int = 0) -> None:
-        self.neutralized = neutralized
+        self._neutralized = neutralized
         self._pieces = pieces
         self._starts = [0, *accumulate(map(len, pieces))]
 
@@ -29,6 +29,12 @@ class Pieces:
         if start not in self._starts:
             raise ValueError(f"no token begins at character {start}")
         return ids(*self._pieces[self._starts.index(start) :])
+
+    def neutralized_from(self, start: int) -> int:
+        return self._neutralized
+
+    def spellings_from(self, start: int) -> None:
+        """Nothing in it is a content."""
 
 
 def ids(*pieces: str) -> list[int]:

@@ -62,6 +62,15 @@ KNOWS_THE_FIRST_RESULT = each(
     "{% if m.role == 'tool' and not seen.result %}<tool_response>{% set seen.result = true %}{% endif %}" + TURN,
     before="{% set seen = namespace(result=false) %}",
 )
+RESULTS_STAND_WITH_THEIR_CALLS = each(
+    "{% if m.role != 'tool' %}<|im_start|>{{ m.role }}\n{{ m.content or '' }}" + CALLS + "<|im_end|>"
+    "{% for call in m.tool_calls %}{% for r in messages if r.role == 'tool' and r.tool_call_id == call.id %}"
+    "<tool_response>{{ r.content }}</tool_response>{% endfor %}{% endfor %}{% endif %}"
+)
+ALTERNATES = each(
+    "{% if (m.role == 'user') != (loop.index0 % 2 == 0) %}{{ raise_exception('take turns') }}{% endif %}"
+    "<|im_start|>{{ m.role }}\n{{ m.content or '' }}" + CALLS + "<|im_end|>\n"
+)
 DROPS_TOOLS = each("{% if m.role != 'tool' %}" + TURN + "{% endif %}")
 REPEATS_THE_SYSTEM_PROMPT = each(
     "{% if m.role != 'system' %}<|im_start|>{{ m.role }}\n"

@@ -9,7 +9,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 import verifiers_tito as vf
-from verifiers_tito.stitching import Context, Junction, PrefixIndex, PrefixMatch, PrefixMiss, message_digest
+from verifiers_tito.stitching import Context, Junction, Past, PrefixIndex, PrefixMatch, PrefixMiss, message_digest
 from verifiers_tito.types import Response, ResponseMessage
 
 
@@ -182,13 +182,13 @@ def test_pictures_are_forgotten_with_the_trajectory_that_held_them() -> None:
 )
 def test_the_context_is_what_the_history_before_the_turn_holds(history: list[Any], context: Context) -> None:
     match = matched(index_of(step(history, assistant("b"))), [*history, assistant("b"), user("c")])
-    assert match.context == context
+    assert match.past.context == context
 
 
 def test_what_follows_the_turn_is_no_part_of_its_context() -> None:
     index = index_of(step([user("a")], assistant("b")))
     match = matched(index, [user("a"), assistant("b"), vf.ToolMessage(content="1", tool_call_id="1")])
-    assert match.context == Context()
+    assert match.past == Past.of([user("a")])
 
 
 def test_reasoning_in_any_matched_turn_is_told() -> None:
@@ -221,8 +221,7 @@ def test_a_match_is_a_true_prefix_with_the_context_of_its_history(
     match = matched(index_of(answered), prompt)
     junction = Junction.between(messages[:cut], native("assistant", "answer"), [])
     assert match.message_count == cut + 1
-    assert match.context == junction.context
-    assert list(match.systems) == list(junction.systems)
+    assert match.past == junction.past
 
 
 @settings(max_examples=100, deadline=None)

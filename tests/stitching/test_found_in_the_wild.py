@@ -51,6 +51,12 @@ CALLS_IN_PLAIN_TEXT = each(
     "{% for call in m.tool_calls or [] %}{{ call.function.arguments | tojson }}{% endfor %}"
     "{{ '<|im_end|>\n' if not m.tool_calls }}{% endif %}"
 )
+ENDS_WITHOUT_CLOSE = each(
+    "<|im_start|>{{ m.role }}\n{{ m.content or '' }}"
+    "{% for call in m.tool_calls or [] %}<tool_call>{{ call.function.arguments | tojson }}"
+    "{{ ' ' ~ call.id if not loop.last or not messages[-1].tool_calls }}</tool_call>{% endfor %}"
+    "{{ '\n<|im_end|>\n' if not (loop.last and m.role == 'assistant') }}"
+)
 EMPTY_IS_A_CONTENT = each(
     "<|im_start|>{{ m.role }}\n{% if m.content is none %}" + CALLS + "{% else %}{{ m.content }}{% endif %}<|im_end|>\n"
 )
@@ -98,9 +104,18 @@ def test_calls_are_found_where_a_generation_prompt_is_written_unasked_and_number
     first = one.text(result("r"), after=CALL, sampled="<tool_call>0{}</tool_call><|im_end|>")
     assert first == "\n<|im_start|>tool\n[0]r<|im_end|>\n<|im_start|>assistant"
     earlier = [QUESTION, calls("call00000"), result("x", "call00000"), ANSWER, QUESTION]
-    assert FallbackReason.HISTORY_DEPENDENT in one.text(result("r"), after=CALL, history=earlier, sampled="a<|im_end|>")
     unanswered = [QUESTION, calls("call00000"), QUESTION]
-    assert FallbackReason.HISTORY_DEPENDENT in one.text(result("r"), after=CALL, history=unanswered, sampled="a")
+    for history in (earlier, unanswered):
+        again = one.text(result("r"), after=CALL, history=history, sampled="<tool_call>1{}</tool_call><|im_end|>")
+        assert again == "\n<|im_start|>tool\n[1]r<|im_end|>\n<|im_start|>assistant"
+
+
+def test_a_call_that_ends_a_conversation_may_be_written_otherwise(trial: TrialMaker) -> None:
+    """Apriel 1.6 writes a call's id, and closes a turn, only where something follows."""
+    one = trial(ENDS_WITHOUT_CLOSE)
+    bridge = "\n<|im_start|>tool\nr\n<|im_end|>\n<|im_start|>assistant\n"
+    assert one.text(result("r"), after=CALL, sampled="<tool_call>1</tool_call>\n<|im_end|>") == bridge
+    assert one.text(result("r"), after=CALL, sampled="<tool_call>1</tool_call>") == "<|im_end|>" + bridge
 
 
 def test_what_stands_right_before_the_turn_is_kept(trial: TrialMaker) -> None:
@@ -152,4 +167,5 @@ def test_what_an_earlier_user_said_is_not_guessed(trial: TrialMaker) -> None:
     """A template that repeats the first question behind each turn."""
     first = "{% if loop.last %} ({{ messages[0].content }}){% endif %}"
     repeats = each("<|im_start|>{{ m.role }}\n{{ m.content }}" + first + "<|im_end|>\n")
-    assert FallbackReason.HISTORY_DEPENDENT in trial(repeats).text(user("b"), history=[user("task"), ANSWER, QUESTION])
+    bridged = trial(repeats).text(user("b"), history=[user("task"), ANSWER, QUESTION], sampled="a<|im_end|>")
+    assert bridged == "\n<|im_start|>user\nb (task)<|im_end|>\n<|im_start|>assistant\n"

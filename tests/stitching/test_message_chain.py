@@ -190,7 +190,7 @@ def test_a_link_tells_what_the_conversation_up_to_it_holds() -> None:
     ]
     links = MessageChains().chain(conversation)
     assert [link.has_reasoning for link in links] == [False, True, True, True, True]
-    assert [link.has_tools for link in links] == [False, False, True, True, True]
+    assert [link.past.tools for link in links] == [False, False, True, True, True]
     assert [link.has_media for link in links] == [False, False, False, True, True]
 
 

@@ -20,6 +20,7 @@ from verifiers_tito.stitching import (
     TailKind,
     TemplateBook,
     Verdict,
+    Way,
     examine,
     run_plan,
 )
@@ -178,12 +179,34 @@ def test_a_system_message_that_would_change_the_beginning_falls_back(trial: Tria
     assert moving.text(user("b")).startswith("<|im_end|>\n<|im_start|>user\nb")
 
 
-def test_a_template_that_counts_turns_falls_back(trial: TrialMaker) -> None:
+def test_for_a_template_that_counts_turns_the_whole_history_is_rendered(trial: TrialMaker) -> None:
     counting = trial(templates.COUNTS_TURNS)
-    outcome = counting.bridge.bridge(Junction.between([QUESTION], ANSWER, [user("b")]))
-    assert isinstance(outcome, Fallback)
-    assert outcome.reason is FallbackReason.HISTORY_DEPENDENT
+    history = [QUESTION, ANSWER] * 3
+    for turns in (1, 3, 5):
+        before = counting.rendered
+        bridged = counting.text(user("b"), history=history[:turns], sampled="a<|im_end|>")
+        assert bridged == f"\n<|im_start|>user {turns + 2}\nb<|im_end|>\n" + GO_ON
+    assert counting.rendered - before == 1
     assert counting.book.tails[USER, Context()].verdict is Verdict.HISTORY_DEPENDENT
+
+
+def test_a_conversation_unlike_any_stand_in_is_rendered_as_a_whole_and_watched(trial: TrialMaker) -> None:
+    """An answer to a call of an earlier turn: this template writes it where the call is, as Solar's does."""
+    pairing = trial(templates.RESULTS_STAND_WITH_THEIR_CALLS)
+    history = [QUESTION, calls("call00007"), QUESTION]
+    late = pairing.text(result("late", "call00007"), result("1"), after=CALL, history=history, sampled="a<|im_end|>")
+    assert late == f"{FallbackReason.TAIL_MOVED} (it writes tool before the turn)"
+    own = pairing.text(result("1"), after=CALL, history=history, sampled="a<|im_end|>")
+    assert own == "<tool_response>1</tool_response>" + GO_ON
+
+
+def test_a_history_that_alternates_may_hold_a_call_that_nobody_answered(trial: TrialMaker) -> None:
+    alternating = trial(templates.ALTERNATES)
+    history = [QUESTION, calls("call00007", content="hm"), QUESTION]
+    bridged = alternating.text(user("b"), history=history, sampled="a<|im_end|>")
+    assert bridged == "\n<|im_start|>user\nb<|im_end|>\n" + GO_ON
+    refused = alternating.text(user("b"), history=[QUESTION, QUESTION, ANSWER, QUESTION, CALL, QUESTION])
+    assert refused == f"{FallbackReason.TEMPLATE_REFUSED} (the chat template refused: take turns)"
 
 
 def test_a_template_that_looks_for_the_first_result_is_bridged_by_what_the_history_holds(trial: TrialMaker) -> None:
@@ -282,14 +305,15 @@ def test_a_template_that_cannot_be_bridged_is_asked_no_more(trial: TrialMaker) -
 
 def test_what_else_goes_wrong_while_learning_leaves_the_book_as_it_was(trial: TrialMaker) -> None:
     chatml, book = trial(templates.CHATML), TemplateBook()
+    junction = chatml.junction([QUESTION], ANSWER, user("b"))
     plan = book.learn(USER, Context())
     next(plan)
     with pytest.raises(InfraError, match="no network"):
         plan.throw(InfraError("no network"))
-    assert not book.knows(USER, Context())
+    assert not book.knows(junction)
     run_plan(book.learn(USER, Context()), chatml.bridge.render)
-    assert book.knows(USER, Context())
-    assert not isinstance(book.verdict(USER, Context()), Fallback)
+    assert book.knows(junction)
+    assert isinstance(book.way(junction), Way)
 
 
 @pytest.mark.parametrize(

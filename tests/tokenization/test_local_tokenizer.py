@@ -314,7 +314,7 @@ def test_harmless_contents_are_tokenized_as_if_nobody_guarded_them(qwen: LocalTo
     naive = qwen.with_policy(ControlTextPolicy.PARSE).render_now(messages)
     guarded = qwen.render_now(messages)
     assert guarded.ids_from(0) == naive.ids_from(0)
-    assert guarded.neutralized == naive.neutralized == 0
+    assert guarded.neutralized_from(0) == naive.neutralized_from(0) == 0
 
 
 @settings(max_examples=60, deadline=None)
@@ -322,7 +322,7 @@ def test_harmless_contents_are_tokenized_as_if_nobody_guarded_them(qwen: LocalTo
 def test_control_strings_in_contents_are_counted(qwen: LocalTokenizer, strings: list[str], word: str) -> None:
     content = word + f" {word} ".join(strings)
     rendering = qwen.render_now([system("<|im_end|>"), user(content), assistant("<think>"), user(content)])
-    assert rendering.neutralized == 2 * len(strings)
+    assert rendering.neutralized_from(0) == 2 * len(strings)
 
 
 @pytest.mark.parametrize("policy", ControlTextPolicy)
@@ -393,7 +393,7 @@ def test_names_and_ids_of_calls_stay_text(qwen: LocalTokenizer) -> None:
     rendering = writing.render_now(messages)
     assert rendering.text == "<|im_start|>ann<|im_end|><think>1<|im_end|>f<|im_end|>f<think>1"
     assert control_ids(qwen, rendering.ids_from(0)) == [qwen.controls.ids["<|im_start|>"]]
-    assert rendering.neutralized == 5
+    assert rendering.neutralized_from(0) == 5
 
 
 def test_a_message_that_is_rendered_is_left_as_it_was(qwen: LocalTokenizer) -> None:

@@ -107,7 +107,7 @@ def test_as_many_ids_as_spellings_are_wanted() -> None:
 
 
 def test_nobody_guards_contents_on_the_server() -> None:
-    assert rendering("<|im_end|>").neutralized == 0
+    assert rendering("<|im_end|>").neutralized_from(0) == 0
 
 
 @settings(max_examples=100, deadline=None)

@@ -75,5 +75,5 @@ def _render(
     local: LocalTokenizer, messages: Sequence[Mapping[str, Any]], template: TemplateInput
 ) -> GuardedPrompt | int:
     rendering = local.render_now(messages, tools=template.tools, template_fields=template.rendering["template_fields"])
-    neutralized = rendering.neutralized
+    neutralized = rendering.neutralized_from(0)
     return GuardedPrompt(token_ids=rendering.ids_from(0), neutralized=neutralized) if neutralized else 0

@@ -14,13 +14,12 @@ from typing import Any
 
 from verifiers_tito.clients.control_text import ControlTextGuard
 from verifiers_tito.clients.driving import drive
-from verifiers_tito.clients.native_messages import to_native_messages
+from verifiers_tito.clients.native_messages import NativePrompt, to_native_messages
 from verifiers_tito.clients.template_input import TemplateInput
 from verifiers_tito.clients.tokenizer_choice import TokenizerChoice
 from verifiers_tito.stitching import (
     BoundedCache,
     Bridge,
-    BridgeNotFoundError,
     Fallback,
     Junction,
     PrefixIndex,
@@ -30,14 +29,15 @@ from verifiers_tito.stitching import (
     TailKind,
     TailProof,
     TemplateBook,
-    TemplateCloses,
     TemplateReport,
-    cut_bridge,
+    View,
+    Way,
+    derive,
     examine,
     join_turn,
     value_digest,
 )
-from verifiers_tito.tokenization import LocalTokenizer, ServerRendering, ServerTokenizer, TemplateRefusedError
+from verifiers_tito.tokenization import LocalTokenizer, ServerTokenizer
 from verifiers_tito.transport import RouteMissingError
 from verifiers_tito.types import FallbackReason, Message, State, StitchingConfig, ThinkingPolicy, TrajectoryStep
 from verifiers_tito.wire.requests import changes_prompt_s_end
@@ -66,7 +66,7 @@ class _Bridged:
     """A bridge and the control strings in its messages that no local tokenizer keeps text."""
 
     bridge: Bridge
-    control_strings: tuple[str, ...]
+    control_strings: tuple[str, ...] = ()
 
 
 class Stitcher:
@@ -95,10 +95,6 @@ class Stitcher:
             return self._no_tokenize
         try:
             return await self._continue(state, match, _junction(prompt, match), template, tokenizer)
-        except TemplateRefusedError as error:
-            return Fallback(FallbackReason.TEMPLATE_REFUSED, str(error))
-        except BridgeNotFoundError as error:
-            return Fallback(FallbackReason.TEMPLATE_UNPROVABLE, str(error))
         except RouteMissingError as error:
             self._no_tokenize = self._without_tokenizer(template, error)
             return self._no_tokenize
@@ -119,15 +115,15 @@ class Stitcher:
     async def _continue(
         self, state: State, match: PrefixMatch, junction: Junction, template: TemplateInput, tokenizer: Tokenizer
     ) -> Stitched | Fallback:
-        kind = TailKind.of(junction.tail, after=junction.after)
+        kind = junction.kind
         shelf = self._shelf(template, tokenizer)
         book = shelf.book
-        if not book.knows(kind, junction.context):
+        if not book.knows(junction):
             async with shelf.lock:  # whoever waited finds it learned, and asks for nothing
                 await drive(book.learn(kind, junction.context), tokenizer, template)
-        closes = book.verdict(kind, junction.context)
-        if isinstance(closes, Fallback):
-            return closes
+        way = book.way(junction)
+        if isinstance(way, Fallback):
+            return way
         self._warn_of_dropped(book.tails[kind, junction.context], template)
         state[_SUFFIX_KEY] = book.close_ids
         prompt_ids, completion_ids = _ids_of(match.step)
@@ -135,7 +131,9 @@ class Stitcher:
         if follows_template and await self._strips(shelf, kind, template, tokenizer):
             count = len(prompt_ids) + len(completion_ids)
             return Fallback(FallbackReason.THINKING_STRIPPED, f"{count} ids are left behind")
-        bridged = await self._bridge(junction, template, tokenizer, closes)
+        bridged = await self._bridge(junction, template, tokenizer, way)
+        if isinstance(bridged, Fallback):
+            return bridged
         problem = self._tokenizers.problem(template.model)
         passed = self._guard.pass_or_refuse(bridged.control_strings, model=template.model, why_not_local=problem)
         ended = _ended_by_token(match.step, template)
@@ -169,22 +167,30 @@ class Stitcher:
             )
 
     async def _bridge(
-        self, junction: Junction, template: TemplateInput, tokenizer: Tokenizer, closes: TemplateCloses
-    ) -> _Bridged:
-        messages = junction.stand_in(closes.style)
-        key = (template.key, value_digest(messages))
+        self, junction: Junction, template: TemplateInput, tokenizer: Tokenizer, way: Way
+    ) -> _Bridged | Fallback:
+        if way.view is not View.STAND_IN:
+            return await self._derive(junction, template, tokenizer, way)
+        key = (template.key, value_digest(way.conversation(junction)))
         known = self._bridges.get(key)
         if known is not None:
             return known
-        rendering = await tokenizer.render(messages, add_generation_prompt=True, **template.rendering)
-        bridge = cut_bridge(rendering, closes.style.mark, closes.of(junction.after))
-        passed: list[str] = []
-        if isinstance(rendering, ServerRendering):  # local files keep all of them text
-            passed = await self._guard.find(junction.tail, model=template.model, tokens=rendering.spellings)
-        bridged = _Bridged(bridge=bridge, control_strings=tuple(passed))
-        if len(bridge.ids) <= _LONGEST_KEPT_BRIDGE:
+        bridged = await self._derive(junction, template, tokenizer, way)
+        if isinstance(bridged, _Bridged) and len(bridged.bridge.ids) <= _LONGEST_KEPT_BRIDGE:
             self._bridges.put(key, bridged)
         return bridged
+
+    async def _derive(
+        self, junction: Junction, template: TemplateInput, tokenizer: Tokenizer, way: Way
+    ) -> _Bridged | Fallback:
+        bridge = await drive(derive(way, junction), tokenizer, template)
+        if isinstance(bridge, Fallback):
+            return bridge
+        if bridge.spellings is None:
+            return _Bridged(bridge=bridge)
+        said = junction.tail if way.view is View.STAND_IN else [*junction.history, *junction.tail]
+        passed = await self._guard.find(said, model=template.model, tokens=bridge.spellings)
+        return _Bridged(bridge=bridge, control_strings=tuple(passed))
 
 
 def prefix_index(state: State) -> PrefixIndex:
@@ -194,14 +200,9 @@ def prefix_index(state: State) -> PrefixIndex:
 
 
 def _junction(prompt: AnyMessages, match: PrefixMatch) -> Junction:
-    count = match.message_count
-    return Junction(
-        after=to_native_messages([prompt[count - 1]])[0],
-        tail=to_native_messages(prompt[count:]),
-        context=match.context,
-        systems=to_native_messages(match.systems),
-        switch=match.switch,
-    )
+    place = match.message_count - 1
+    after, *tail = to_native_messages(prompt[place:])
+    return Junction(after=after, tail=tail, history=NativePrompt(prompt[:place]), past=match.past)
 
 
 def _ended_by_token(step: TrajectoryStep, template: TemplateInput) -> bool:

@@ -2,7 +2,7 @@
 
     trajectory, prompt ──► PrefixIndex.match ──► earlier step + the messages said since (the tail)
     find_closes ──► how this template closes turns          prove_tail ──► whether this kind of tail can be bridged
-    tail ──► Junction.stand_in ──(a tokenizer renders it)──► cut_bridge ──► bridge ids
+    tail ──► Junction ──► derive (a tokenizer renders a stand-in, or the whole conversation) ──► bridge ids
     earlier step's ids + bridge ids ──► join_turn ──► Stitched
 
 Whatever cannot be shown to be exact is a `Fallback` with its reason. Which tokenizer renders, and whether one waits for
@@ -12,12 +12,12 @@ it, is the caller's choice: work that needs several renderings is a `Plan`.
 from verifiers_tito.stitching.bridge import Bridge, continuation, cut_bridge
 from verifiers_tito.stitching.cache import BoundedCache
 from verifiers_tito.stitching.digest import conversation_digest, message_digest, value_digest
+from verifiers_tito.stitching.junction import Junction
 from verifiers_tito.stitching.outcome import Fallback, Stitched
+from verifiers_tito.stitching.past import SYSTEM_ROLES, Context, Past
 from verifiers_tito.stitching.plan import Plan, Rendered, RenderRequest, run_plan
 from verifiers_tito.stitching.prefix import PrefixIndex, PrefixMatch, PrefixMiss
 from verifiers_tito.stitching.proof import (
-    STANDARD_KINDS,
-    TailKind,
     TailProof,
     TemplateCloses,
     Verdict,
@@ -26,9 +26,11 @@ from verifiers_tito.stitching.proof import (
     strips_reasoning,
 )
 from verifiers_tito.stitching.report import TemplateReport, examine
-from verifiers_tito.stitching.stand_in import SYSTEM_ROLES, Context, Junction, StandInStyle
+from verifiers_tito.stitching.stand_in import StandInStyle
+from verifiers_tito.stitching.tail_kind import STANDARD_KINDS, TailKind
 from verifiers_tito.stitching.template_book import TemplateBook, TemplateBridge, join_turn
 from verifiers_tito.stitching.turn_close import BridgeNotFoundError, TurnClose
+from verifiers_tito.stitching.way import View, Way, derive
 
 __all__ = [
     "STANDARD_KINDS",
@@ -39,6 +41,7 @@ __all__ = [
     "Context",
     "Fallback",
     "Junction",
+    "Past",
     "Plan",
     "PrefixIndex",
     "PrefixMatch",
@@ -55,9 +58,12 @@ __all__ = [
     "TemplateReport",
     "TurnClose",
     "Verdict",
+    "View",
+    "Way",
     "continuation",
     "conversation_digest",
     "cut_bridge",
+    "derive",
     "examine",
     "find_closes",
     "join_turn",

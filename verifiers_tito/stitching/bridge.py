@@ -26,7 +26,8 @@ class Bridge:
     """`ids` (B,) from the close of the turn on, of which the first `close_length` are the close itself and the first
     `blanks` the white space that the template puts before it.
 
-    `neutralized` counts control strings in the tail that were kept from becoming control ids.
+    `neutralized` counts control strings in it that were kept from becoming control ids; `spellings` are those of its
+    tokens where none is kept from it.
     """
 
     ids: list[int]
@@ -34,6 +35,7 @@ class Bridge:
     close: TurnClose
     blanks: int = 0
     neutralized: int = 0
+    spellings: frozenset[str] | None = None
 
     @property
     def marker(self) -> int:
@@ -68,7 +70,14 @@ def cut_bridge(rendering: Rendering, mark: str, closes: Sequence[TurnClose]) -> 
         ids = rendering.ids_from(place.start)
         blanks = len(ids) - len(rendering.ids_from(place.marker)) if place.start < place.marker else 0
         length = blanks + 1 if close.is_opener else max(common_length(close.ids, ids), blanks + 1)
-        return Bridge(ids=ids, close_length=length, close=close, blanks=blanks, neutralized=rendering.neutralized)
+        return Bridge(
+            ids=ids,
+            close_length=length,
+            close=close,
+            blanks=blanks,
+            neutralized=rendering.neutralized_from(place.start),
+            spellings=rendering.spellings_from(place.start),
+        )
     raise BridgeNotFoundError("the template's close of an assistant's turn is not known")
 
 

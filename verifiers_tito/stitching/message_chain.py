@@ -8,32 +8,26 @@ remembered, because agents may take turns in one trajectory.
 from __future__ import annotations
 
 from collections import deque
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass
-from typing import Any
 
 from verifiers_tito.stitching.digest import chained
+from verifiers_tito.stitching.past import NO_PAST, AnyMessage, Past
 from verifiers_tito.stitching.snapshot import Snapshot
-from verifiers_tito.stitching.stand_in import SYSTEM_ROLES, thinking_switch
-from verifiers_tito.types import Message, content_to_text, has_media
-
-AnyMessage = Message | Mapping[str, Any]
+from verifiers_tito.types import content_to_text, has_media
 
 _REMEMBERED = 4
 
 
 @dataclass(frozen=True, slots=True)
 class Link:
-    """What is true of a conversation up to and with one message. `systems` are the places of system messages in it."""
+    """What is true of a conversation up to and with one message."""
 
     snapshot: Snapshot | None
     digest: bytes
     has_media: bool
-    has_tools: bool
     has_reasoning: bool
-    systems: tuple[int, ...]
-    switch: str
-    """The user's last switch for thinking."""
+    past: Past
 
     def still_stands_for(self, message: AnyMessage) -> bool:
         return self.snapshot is not None and self.snapshot.holds(message)
@@ -54,30 +48,22 @@ class MessageChains:
             if common > count:
                 extended, count = links, common
         made = extended[:count]
-        for place in range(count, len(messages)):
-            made.append(_link(made[-1] if made else None, messages[place], place))
+        for message in messages[count:]:
+            made.append(_link(made[-1] if made else None, message))
         if count == len(extended) > 0:
             self._chains = deque((links for links in self._chains if links is not extended), maxlen=_REMEMBERED)
         self._chains.appendleft(made)
         return made
 
 
-def _link(before: Link | None, message: AnyMessage, place: int) -> Link:
+def _link(before: Link | None, message: AnyMessage) -> Link:
     return Link(
         snapshot=Snapshot.of(message),
         digest=chained(before.digest if before else b"", message),
         has_media=has_media(message) or (before is not None and before.has_media),
-        has_tools=message["role"] == "tool"
-        or bool(message.get("tool_calls"))
-        or (before is not None and before.has_tools),
         has_reasoning=_reasons(message) or (before is not None and before.has_reasoning),
-        systems=(before.systems if before else ()) + ((place,) if message["role"] in SYSTEM_ROLES else ()),
-        switch=thinking_switch(message) or (before.switch if before else ""),
+        past=(before.past if before else NO_PAST).then(message),
     )
-
-
-def _uses_tools(message: AnyMessage) -> bool:
-    return message["role"] == "tool" or bool(message.get("tool_calls"))
 
 
 def _reasons(message: AnyMessage) -> bool:

@@ -30,6 +30,13 @@ Rendered = Rendering | TemplateRefusedError
 Plan = Generator[list[RenderRequest], list[Rendered], ResultT]
 
 
+def unrefused(rendered: Rendered) -> Rendering:
+    """What was rendered. Raises the template's refusal, if it is one."""
+    if isinstance(rendered, TemplateRefusedError):
+        raise rendered
+    return rendered
+
+
 def run_plan(plan: Plan[ResultT], render: Callable[[RenderRequest], Rendering]) -> ResultT:
     """Runs `plan` with a renderer that answers at once; what it refuses is the plan's to deal with."""
 

@@ -11,22 +11,19 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 
 from verifiers_tito.stitching.digest import conversation_digest
-from verifiers_tito.stitching.message_chain import AnyMessage, Link, MessageChains
-from verifiers_tito.stitching.stand_in import Context
+from verifiers_tito.stitching.message_chain import MessageChains
+from verifiers_tito.stitching.past import NO_PAST, AnyMessage, Past
 from verifiers_tito.types import Message, TrajectoryStep, has_media
 
 
 @dataclass(frozen=True, slots=True)
 class PrefixMatch:
-    """`step` holds the first `message_count` messages of the prompt; `context` is what templates look back at in
-    those before its last, `systems` are the system messages among them, `switch` is the user's last switch for
-    thinking. `has_reasoning`: the model reasoned in one."""
+    """`step` holds the first `message_count` messages of the prompt; `past` is what templates look back at in those
+    before its last. `has_reasoning`: the model reasoned in one."""
 
     step: TrajectoryStep
     message_count: int
-    context: Context
-    systems: tuple[AnyMessage, ...] = ()
-    switch: str = ""
+    past: Past = NO_PAST
     has_reasoning: bool = False
 
 
@@ -65,7 +62,8 @@ class PrefixIndex:
         for count in range(len(chain), 0, -1):
             step = self._by_digest.get(chain[count - 1].digest)
             if step is not None:
-                return _match(step, chain[:count], prompt)
+                past = chain[count - 2].past if count > 1 else NO_PAST
+                return PrefixMatch(step, count, past, has_reasoning=chain[count - 1].has_reasoning)
         return PrefixMiss()
 
     def digest(self, prompt: Sequence[AnyMessage]) -> bytes:
@@ -82,22 +80,6 @@ class PrefixIndex:
         digest = conversation_digest(answered, before=digest or (links[-1].digest if links else b""))
         if step["tokens"] is not None and digest:
             self._by_digest[digest] = step
-
-
-def _match(step: TrajectoryStep, chain: Sequence[Link], prompt: Sequence[AnyMessage]) -> PrefixMatch:
-    if len(chain) == 1:
-        return PrefixMatch(step, 1, Context(), has_reasoning=chain[0].has_reasoning)
-    before = chain[-2]
-    first = 0 in before.systems
-    context = Context(
-        system=first,
-        later_system=len(before.systems) > first,
-        tools=before.has_tools,
-        answers_tools=prompt[len(chain) - 2]["role"] == "tool",
-    )
-    systems = tuple(prompt[place] for place in before.systems)
-    reasons = chain[-1].has_reasoning
-    return PrefixMatch(step, len(chain), context, systems, switch=before.switch, has_reasoning=reasons)
 
 
 def _answered(step: TrajectoryStep) -> Sequence[Message]:

@@ -1,29 +1,23 @@
 """Proof that a template can be bridged: closes found once, and each kind of tail tried out before it is trusted.
 
 A kind of tail (`user`, `tool`, two `tool`, `tool user`, ...) is proven by rendering it behind a stand-in and behind a
-longer conversation that looks alike to the template. If what follows the assistant's turn is the same text in both,
-the template does not look further back than the stand-in goes. Else, or where the template puts a message of the tail
-in front of the turn, the kind is not bridged and the verdict says why.
+longer conversation that looks alike to the template. If the same follows the assistant's turn in both, the template
+does not look further back than the stand-in goes. Else its bridges are cut from the whole conversation. Where the
+template puts a message of the tail in front of the turn, the kind is not bridged.
 """
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
 from enum import StrEnum
 from itertools import product
 
 from verifiers_tito.stitching.bridge import cut_bridge
-from verifiers_tito.stitching.plan import NativeMessage, Plan, Rendered, RenderRequest
-from verifiers_tito.stitching.stand_in import (
-    CallStyle,
-    Context,
-    Junction,
-    StandInStyle,
-    new_mark,
-    synthetic_call,
-    tool_result,
-)
+from verifiers_tito.stitching.past import Context
+from verifiers_tito.stitching.plan import NativeMessage, Plan, Rendered, RenderRequest, unrefused
+from verifiers_tito.stitching.stand_in import CallStyle, StandInStyle, new_mark, synthetic_call, tool_result
+from verifiers_tito.stitching.tail_kind import TailKind
 from verifiers_tito.stitching.turn_close import (
     BridgeNotFoundError,
     TurnClose,
@@ -41,35 +35,7 @@ class Verdict(StrEnum):
     REFUSED = "the template refuses it"
     UNPROVABLE = "the turn's close is not provable"
     MOVED = "the template moves a message before the turn"
-    HISTORY_DEPENDENT = "what the template writes depends on more of the history than a stand-in holds"
-
-
-@dataclass(frozen=True, slots=True)
-class TailKind:
-    """The roles of a tail, and whether the turn it answers called tools. More than two in a row of one role are as
-    two."""
-
-    roles: tuple[str, ...]
-    calls: bool = False
-
-    @classmethod
-    def of(cls, tail: Sequence[NativeMessage], *, after: NativeMessage) -> TailKind:
-        roles = [str(message["role"]) for message in tail]
-        kept = [role for i, role in enumerate(roles) if i < 2 or roles[i - 2 : i] != [role] * 2]
-        return cls(tuple(kept), calls=bool(after.get("tool_calls")))
-
-    def __str__(self) -> str:
-        return " + ".join(self.roles) + (" (unanswered call)" if self.calls and "tool" not in self.roles else "")
-
-
-STANDARD_KINDS = (
-    TailKind(("user",)),
-    TailKind(("tool",), calls=True),
-    TailKind(("tool", "tool"), calls=True),
-    TailKind(("tool", "user"), calls=True),
-    TailKind(("system", "user")),
-)
-"""What is tried before a run."""
+    HISTORY_DEPENDENT = "bridged, with the whole history: what the template writes depends on it"
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -97,6 +63,10 @@ class TailProof:
     dropped: tuple[str, ...] = ()
     marker: int | None = None
 
+    @property
+    def is_bridged(self) -> bool:
+        return self.verdict in (Verdict.BRIDGED, Verdict.HISTORY_DEPENDENT)
+
 
 def find_closes() -> Plan[TemplateCloses]:
     """Raises `BridgeNotFoundError`, or `TemplateRefusedError` where not even two plain turns can be rendered."""
@@ -104,9 +74,7 @@ def find_closes() -> Plan[TemplateCloses]:
     user: NativeMessage = {"role": "user", "content": word}
     turn = style.assistant({})
     final, going_on = yield [RenderRequest([user, turn], False), RenderRequest([user, turn, user])]
-    if isinstance(going_on, TemplateRefusedError):
-        raise going_on
-    plain = find_close(_rendering_or_none(final), going_on, style.mark, user_word=word)
+    plain = find_close(_rendering_or_none(final), unrefused(going_on), style.mark, user_word=word)
     problem = ""
     for call_style, no_content in product((CallStyle.ARGUMENTS_AS_OBJECT, CallStyle.ARGUMENTS_AS_TEXT), (None, "")):
         styled = replace(style, calls=call_style, no_content=no_content)
@@ -131,13 +99,10 @@ def prove_tail(kind: TailKind, context: Context, closes: TemplateCloses) -> Plan
         return TailProof(verdict=Verdict.UNPROVABLE, detail=closes.call_problem)
     after, tail, words = _synthetic(kind)
     style = closes.style
-    short = Junction(after=after, tail=tail, context=context).stand_in(style)
-    other = replace(style, filler=new_mark())
-    longer = other.history(context, longer=True)
-    if not kind.calls:  # tools answer the call of an earlier turn
-        for number in range(kind.roles.count("tool")):
-            longer += [other.turn_that_calls(synthetic_call(number)), other.question]
-    longer += [style.assistant(after), *tail]
+    short, longer = (
+        [*told.history(context, longer=more), style.assistant(after), *tail]
+        for told, more in ((style, False), (replace(style, filler=new_mark()), True))
+    )
     renderings = yield [RenderRequest(short), RenderRequest(longer)]
     return _judge(renderings, closes, after, words, tail)
 
@@ -195,6 +160,14 @@ def _synthetic(kind: TailKind) -> tuple[NativeMessage, list[NativeMessage], list
     return after, tail, words
 
 
+def moved_roles(rendering: Rendering, mark: str, tail: Sequence[NativeMessage], words: Sequence[str]) -> str:
+    """Which messages of the tail are written in front of the marked turn, in words; "" for none. Each message's content
+    is one of `words`. Raises `BridgeNotFoundError` where the turn is not written."""
+    before = rendering.text[: end_of_mark(rendering, mark)]
+    moved = _roles(tail, words, lambda word: word in before)
+    return f"it writes {', '.join(moved)} before the turn" if moved else ""
+
+
 def _judge(
     renderings: Sequence[Rendered],
     closes: TemplateCloses,
@@ -209,17 +182,21 @@ def _judge(
         return TailProof(verdict=Verdict.HISTORY_DEPENDENT, detail=str(longer))
     mark = closes.style.mark
     try:
-        end = end_of_mark(short, mark)
-        moved = [message["role"] for word, message in zip(words, tail, strict=True) if word in short.text[:end]]
+        moved = moved_roles(short, mark, tail, words)
         if moved:
-            return TailProof(verdict=Verdict.MOVED, detail=f"it writes {', '.join(moved)} before the turn")
+            return TailProof(verdict=Verdict.MOVED, detail=moved)
         bridges = [cut_bridge(rendering, mark, closes.of(after)) for rendering in (short, longer)]
     except BridgeNotFoundError as error:
         return TailProof(verdict=Verdict.UNPROVABLE, detail=str(error))
     if bridges[0].ids != bridges[1].ids:
         return TailProof(verdict=Verdict.HISTORY_DEPENDENT)
-    dropped = tuple(message["role"] for word, message in zip(words, tail, strict=True) if word not in short.text)
+    dropped = tuple(_roles(tail, words, lambda word: word not in short.text))
     return TailProof(verdict=Verdict.BRIDGED, dropped=dropped, marker=bridges[0].marker)
+
+
+def _roles(tail: Sequence[NativeMessage], words: Sequence[str], holds: Callable[[str], bool]) -> list[str]:
+    """The roles of those messages of the tail for whose word it `holds`."""
+    return [str(message["role"]) for word, message in zip(words, tail, strict=True) if holds(word)]
 
 
 def _rendering_or_none(rendered: Rendered) -> Rendering | None:

@@ -4,13 +4,15 @@ from __future__ import annotations
 
 from dataclasses import dataclass, field
 
-from verifiers_tito.stitching.bridge import continuation, cut_bridge
+from verifiers_tito.stitching.bridge import continuation
+from verifiers_tito.stitching.junction import Junction
 from verifiers_tito.stitching.outcome import Fallback
-from verifiers_tito.stitching.plan import Plan, RenderRequest
-from verifiers_tito.stitching.proof import STANDARD_KINDS, TailKind, TailProof, TemplateCloses, Verdict
-from verifiers_tito.stitching.stand_in import Context, Junction
+from verifiers_tito.stitching.past import Context
+from verifiers_tito.stitching.plan import Plan
+from verifiers_tito.stitching.proof import TailProof, TemplateCloses
+from verifiers_tito.stitching.tail_kind import STANDARD_KINDS, TailKind
 from verifiers_tito.stitching.template_book import TemplateBook
-from verifiers_tito.tokenization import TemplateRefusedError
+from verifiers_tito.stitching.way import derive
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -33,7 +35,7 @@ class TemplateReport:
     @property
     def can_bridge(self) -> bool:
         """Whether the plainest continuation, a user's message, is stitched."""
-        return any(kind.roles == ("user",) and proof.verdict is Verdict.BRIDGED for kind, proof in self.tails.items())
+        return any(kind.roles == ("user",) and proof.is_bridged for kind, proof in self.tails.items())
 
 
 def examine(book: TemplateBook | None = None) -> Plan[TemplateReport]:
@@ -55,11 +57,9 @@ def examine(book: TemplateBook | None = None) -> Plan[TemplateReport]:
 def _closes_cut_turns(book: TemplateBook) -> Plan[bool]:
     """Continues a turn of no ids by a user's message: the close has to come before all else."""
     junction = Junction(after={"role": "assistant", "content": "x"}, tail=[{"role": "user", "content": "x"}])
-    closes = book.verdict(STANDARD_KINDS[0], Context())
-    if isinstance(closes, Fallback):
+    way = book.way(junction)
+    bridge = way if isinstance(way, Fallback) else (yield from derive(way, junction))
+    if book.closes is None or isinstance(bridge, Fallback):
         return False
-    (rendered,) = yield [RenderRequest(junction.stand_in(closes.style))]
-    if isinstance(rendered, TemplateRefusedError):
-        return False
-    added = continuation([], cut_bridge(rendered, closes.style.mark, closes.of(junction.after)))
-    return added[: len(closes.plain.ids)] == closes.plain.ids
+    close = book.closes.plain.ids
+    return continuation([], bridge)[: len(close)] == close

@@ -11,36 +11,17 @@ nowhere else:
 from __future__ import annotations
 
 import random
-import re
 import string
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from enum import Enum
 from typing import Any
 
+from verifiers_tito.stitching.past import Context
 from verifiers_tito.stitching.plan import NativeMessage
-from verifiers_tito.types import Message, content_to_text
 
-SYSTEM_ROLES = ("system", "developer")
-
-_SWITCH = re.compile(r"/(?:no_?)?think|<\|think_o(?:n|ff)\|>")
-"""Templates of hybrid models look for these words in any user's message."""
 _FILLER = "x"
 _EARLIER_CALLS = 90_000
-
-
-@dataclass(frozen=True, slots=True)
-class Context:
-    """What templates look back at, in the history before the turn that is continued."""
-
-    system: bool = False
-    """It begins with a message of the system (or a developer)."""
-    later_system: bool = False
-    """Another one stands further down."""
-    tools: bool = False
-    """Tools have been called in it."""
-    answers_tools: bool = False
-    """Its last message is a tool's."""
 
 
 class CallStyle(Enum):
@@ -136,13 +117,6 @@ class StandInStyle:
         }
 
 
-def thinking_switch(message: NativeMessage | Message) -> str:
-    """What a user's message says to switch thinking on or off, "" where it says nothing of it."""
-    if message["role"] != "user":
-        return ""
-    return " ".join(_SWITCH.findall(content_to_text(message.get("content"))))
-
-
 def new_mark() -> str:
     """A word of letters that nobody else can know, so that no message can hold it."""
     return f"Qz{''.join(random.SystemRandom().choices(string.ascii_lowercase, k=16))}zQ"
@@ -155,34 +129,3 @@ def synthetic_call(number: int) -> dict[str, Any]:
 
 def tool_result(call: NativeMessage, content: str) -> dict[str, Any]:
     return {"role": "tool", "tool_call_id": call["id"], "content": content}
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Junction:
-    """Where a conversation goes on: the turn `after`, the messages said since, and the history before in short, with
-    its system messages and the user's last switch for thinking."""
-
-    after: NativeMessage
-    tail: Sequence[NativeMessage]
-    context: Context = Context()
-    systems: Sequence[NativeMessage] = ()
-    switch: str = ""
-
-    @classmethod
-    def between(cls, history: Sequence[NativeMessage], after: NativeMessage, tail: Sequence[NativeMessage]) -> Junction:
-        """From the whole history, which is looked through."""
-        systems = [message for message in history if message["role"] in SYSTEM_ROLES]
-        first = bool(history) and history[0]["role"] in SYSTEM_ROLES
-        context = Context(
-            system=first,
-            later_system=len(systems) > first,
-            tools=any(message["role"] == "tool" or message.get("tool_calls") for message in history),
-            answers_tools=bool(history) and history[-1]["role"] == "tool",
-        )
-        switch = next(filter(None, map(thinking_switch, reversed(history))), "")
-        return cls(after=after, tail=tail, context=context, systems=systems, switch=switch)
-
-    def stand_in(self, style: StandInStyle) -> list[NativeMessage]:
-        """The conversation to render for the bridge."""
-        history = style.history(self.context, self.systems, switch=self.switch)
-        return [*history, style.assistant(self.after), *self.tail]

@@ -2,7 +2,7 @@
 
     book.learn(kind, context)    a plan: finds the closes, tries the usual kinds of tails once, and this one
     book.learn_stripping(kind)   a plan, for those who follow the template in leaving reasoning out
-    book.verdict(kind, context)  the closes to bridge with, or why it is not bridged, or that it is
+    book.way(junction)           how the bridge of a turn is derived, or why it is not bridged
     TemplateBridge               the same with a renderer that answers at once, from a turn to the next prompt
 
 Whoever runs the plans (with a server, or at once with local files) gets the same bridges.
@@ -13,12 +13,12 @@ from __future__ import annotations
 from collections.abc import Callable
 from dataclasses import dataclass
 
-from verifiers_tito.stitching.bridge import Bridge, continuation, cut_bridge
+from verifiers_tito.stitching.bridge import Bridge, continuation
+from verifiers_tito.stitching.junction import Junction
 from verifiers_tito.stitching.outcome import Fallback, Stitched
+from verifiers_tito.stitching.past import Context
 from verifiers_tito.stitching.plan import Plan, RenderRequest, run_plan
 from verifiers_tito.stitching.proof import (
-    STANDARD_KINDS,
-    TailKind,
     TailProof,
     TemplateCloses,
     Verdict,
@@ -26,16 +26,17 @@ from verifiers_tito.stitching.proof import (
     prove_tail,
     strips_reasoning,
 )
-from verifiers_tito.stitching.stand_in import Context, Junction
+from verifiers_tito.stitching.tail_kind import STANDARD_KINDS, TailKind
 from verifiers_tito.stitching.turn_close import BridgeNotFoundError
+from verifiers_tito.stitching.way import View, Way, derive
 from verifiers_tito.tokenization import Rendering, TemplateRefusedError
 from verifiers_tito.types import FallbackReason
 
-_REASONS = {
-    Verdict.REFUSED: FallbackReason.TEMPLATE_REFUSED,
-    Verdict.UNPROVABLE: FallbackReason.TEMPLATE_UNPROVABLE,
-    Verdict.MOVED: FallbackReason.TAIL_MOVED,
-    Verdict.HISTORY_DEPENDENT: FallbackReason.HISTORY_DEPENDENT,
+_REASONS = {Verdict.UNPROVABLE: FallbackReason.TEMPLATE_UNPROVABLE, Verdict.MOVED: FallbackReason.TAIL_MOVED}
+_VIEWS = {
+    Verdict.BRIDGED: View.STAND_IN,
+    Verdict.HISTORY_DEPENDENT: View.WHOLE,
+    Verdict.REFUSED: View.UNTRIED,  # it may refuse the stand-in, and not the real conversation
 }
 
 
@@ -61,8 +62,8 @@ class TemplateBook:
             return frozenset()
         return frozenset(proof.marker for proof in self.tails.values() if proof.marker is not None)
 
-    def knows(self, kind: TailKind, context: Context) -> bool:
-        return self.problem is not None or (kind, context) in self.tails
+    def knows(self, junction: Junction) -> bool:
+        return self.problem is not None or (junction.kind, junction.context) in self.tails
 
     def learn(self, kind: TailKind, context: Context) -> Plan[None]:
         """Whatever is missing for a verdict. What the tokenizer raises besides refusals leaves the book as it was."""
@@ -88,14 +89,17 @@ class TemplateBook:
         if self.closes is not None and kind not in self._strips:
             self._strips[kind] = yield from strips_reasoning(kind, self.closes)
 
-    def verdict(self, kind: TailKind, context: Context) -> TemplateCloses | Fallback:
-        """The closes to bridge with, or why this kind of tail is not bridged. Learn it first."""
-        if self.problem is not None:
-            return self.problem
-        proof = self.tails[kind, context]
-        if self.closes is None or proof.verdict is not Verdict.BRIDGED:
+    def way(self, junction: Junction) -> Way | Fallback:
+        """How the bridge is derived, or why there is none. Learn its kind first."""
+        if self.problem is not None or self.closes is None:
+            return self.problem or Fallback(FallbackReason.TEMPLATE_UNPROVABLE)
+        kind = junction.kind
+        proof = self.tails[kind, junction.context]
+        if not junction.is_regular and not (kind.calls and self.closes.call_problem):
+            return Way(closes=self.closes, view=View.UNTRIED)
+        if proof.verdict in _REASONS:
             return Fallback(_REASONS[proof.verdict], proof.detail or str(kind))
-        return self.closes
+        return Way(closes=self.closes, view=_VIEWS[proof.verdict])
 
     def strips_reasoning(self, kind: TailKind) -> bool:
         """Whether the template leaves the reasoning out of a turn that this kind of tail follows. Learn it first."""
@@ -127,19 +131,10 @@ class TemplateBridge:
 
     def bridge(self, junction: Junction) -> Bridge | Fallback:
         """The ids behind the turn, its close included."""
-        kind = TailKind.of(junction.tail, after=junction.after)
-        if not self.book.knows(kind, junction.context):
-            run_plan(self.book.learn(kind, junction.context), self.render)
-        closes = self.book.verdict(kind, junction.context)
-        if isinstance(closes, Fallback):
-            return closes
-        try:
-            rendering = self.render(RenderRequest(junction.stand_in(closes.style)))
-            return cut_bridge(rendering, closes.style.mark, closes.of(junction.after))
-        except TemplateRefusedError as error:
-            return Fallback(FallbackReason.TEMPLATE_REFUSED, str(error))
-        except BridgeNotFoundError as error:
-            return Fallback(FallbackReason.TEMPLATE_UNPROVABLE, str(error))
+        if not self.book.knows(junction):
+            run_plan(self.book.learn(junction.kind, junction.context), self.render)
+        way = self.book.way(junction)
+        return way if isinstance(way, Fallback) else run_plan(derive(way, junction), self.render)
 
 
 def join_turn(

@@ -109,6 +109,8 @@ def find_call_close(
         asked = final_text[: len(final_text) - _unasked_prompt_length(final_text, going_on.text, controls)]
         candidates = (_last_of_call(within, shown, plain, end=end) for shown in (final_text, asked))
         last = next(filter(None, candidates), None) if final is not None else None
+        if last is None and not going_on.text.startswith(final_text.rstrip(), end):
+            last = _like_plain(before_answer, going_on, plain)  # a turn that ends a conversation is written otherwise
         if last is None:
             return _opener_after(final_text.rstrip(), going_on, end)
         if plain.is_opener:
@@ -139,6 +141,11 @@ def _last_of_call(within: Sequence[Control], final_text: str, plain: TurnClose, 
         return None
     rest = final_text[inside[-1].end - end :].strip()
     return inside[-1] if not rest or (plain.start is not None and rest.startswith(plain.start)) else None
+
+
+def _like_plain(controls: Sequence[Control], rendering: Rendering, plain: TurnClose) -> Control | None:
+    """The first of these control tokens that ends plain turns as well."""
+    return next((one for one in controls if rendering.ids_from(one.start)[0] in plain.ended_by), None)
 
 
 def _unasked_prompt_length(final_text: str, text: str, controls: Sequence[Control]) -> int:

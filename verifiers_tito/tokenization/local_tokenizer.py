@@ -203,10 +203,6 @@ class LocalRendering:
         self._codec = codec
         self._guards = guards
 
-    @property
-    def neutralized(self) -> int:
-        return len(self._cuts)
-
     def next_control(self, start: int) -> Control | None:
         for end in [*self._cuts[bisect_right(self._cuts, start) :], len(self.text)]:
             match = self._controls.find(self.text, start, end)
@@ -223,6 +219,12 @@ class LocalRendering:
         if self._guards and (cuts or self._codec.normalizes_controls):
             self._check(start, ids)
         return ids
+
+    def neutralized_from(self, start: int) -> int:
+        return len(self._cuts) - bisect_right(self._cuts, start)
+
+    def spellings_from(self, start: int) -> None:
+        """Contents stay text here, or are meant to be parsed."""
 
     def _check(self, start: int, ids: list[int]) -> None:
         """Counts the control ids: a normalizer can make control strings of characters that look alike."""

@@ -26,15 +26,19 @@ class Rendering(Protocol):
     @property
     def text(self) -> str: ...
 
-    @property
-    def neutralized(self) -> int:
-        """How many control strings in contents were kept from becoming control ids."""
-        ...
-
     def next_control(self, start: int) -> Control | None:
         """The first control token that begins at `start` or later."""
         ...
 
     def ids_from(self, start: int) -> list[int]:
         """The ids of `text[start:]`. Raises `ValueError` where no token can begin at `start`."""
+        ...
+
+    def neutralized_from(self, start: int) -> int:
+        """How many control strings of contents in `text[start:]` are kept from becoming control ids."""
+        ...
+
+    def spellings_from(self, start: int) -> frozenset[str] | None:
+        """The tokens in `text[start:]`, as the vocabulary spells them, where control strings of contents may be among
+        them; None where they are kept text."""
         ...

@@ -89,18 +89,12 @@ class ServerRendering:
     byte-level vocabulary writes other characters for bytes).
     """
 
-    neutralized = 0
-
     def __init__(self, token_ids: list[int], token_texts: list[str]) -> None:
         if len(token_ids) != len(token_texts):
             raise ValueError(f"{len(token_ids)} ids but {len(token_texts)} spellings")
         self._ids = token_ids
         self._texts = [_readable(text) for text in token_texts]
         self._starts = [0, *accumulate(map(len, self._texts))]
-
-    @cached_property
-    def spellings(self) -> frozenset[str]:
-        return frozenset(self._texts)
 
     @cached_property
     def text(self) -> str:
@@ -118,6 +112,12 @@ class ServerRendering:
         if index == len(self._starts) or self._starts[index] != start:
             raise ValueError(f"no token begins at character {start}")
         return self._ids[index:]
+
+    def neutralized_from(self, start: int) -> int:
+        return 0
+
+    def spellings_from(self, start: int) -> frozenset[str]:
+        return frozenset(self._texts[bisect_left(self._starts, start) :])
 
 
 def _spellings(answer: TokenizeAnswer) -> list[str]:

@@ -38,8 +38,6 @@ class FallbackReason(StrEnum):
     """The template closes a turn with the next role's marker (GLM), and the model wrote that of another role."""
     TAIL_MOVED = "template moves a message before the turn"
     """The template writes a new message (a system message, say) in front of ids that were sampled already."""
-    HISTORY_DEPENDENT = "template looks back further"
-    """What the template writes after the turn depends on more of the history than is rendered for a bridge."""
     THINKING_STRIPPED = "template strips the thinking"
     """The policy is the template's view of the history, which leaves sampled thinking out: a new branch begins."""
     TEMPLATE_REFUSED = "template refused the tail"
