@@ -80,11 +80,13 @@ async def paths_of_turns(client: vf.Client, fake: FakeVLLM, said: list[str]) -> 
     return paths
 
 
-async def test_with_local_files_every_turn_is_one_request(qwen3_fake: FakeMaker) -> None:
+async def test_with_local_files_a_turn_is_one_request_once_its_kind_was_compared(qwen3_fake: FakeMaker) -> None:
     async with qwen3_fake(say("no")) as fake, vf.OpenAIChatCompletionsTokenClient(config_of(fake)) as client:
-        first, *later = await paths_of_turns(client, fake, ["Again.", "Again.", "And now?"])
+        first, compared, *later = await paths_of_turns(client, fake, ["Again.", "Again.", "And now?"])
+        *_, other = await paths_of_turns(client, fake, ["Yet another."])
     assert first == ["/v1/chat/completions"]
-    assert later == [["/v1/chat/completions/tokens"]] * 3
+    assert compared == ["/tokenize", "/v1/chat/completions/tokens"]
+    assert [*later, other] == [["/v1/chat/completions/tokens"]] * 3
 
 
 async def test_with_the_server_s_tokenizer_a_new_tail_is_rendered_once_and_a_known_one_not_at_all(

@@ -32,7 +32,7 @@ async def test_the_served_model_s_own_folder_is_found_and_used_once_proven(any_f
         response = await second_turn(client)
         paths = [request.path for request in fake.requests]
     assert response.served.tokenizer == "local"
-    assert sorted(paths) == ["/v1/chat/completions", "/v1/chat/completions/tokens", "/v1/models"]
+    assert sorted(paths) == ["/tokenize", "/v1/chat/completions", "/v1/chat/completions/tokens", "/v1/models"]
 
 
 async def test_a_folder_that_is_named_is_used(qwen3_fake: FakeMaker, qwen3_tiny: Path) -> None:
@@ -57,6 +57,43 @@ async def test_a_tokenizer_that_differs_from_the_server_s_is_reported_and_not_us
     assert len(warnings) == 1
     assert "does not render as the server does" in warnings[0]
     assert "parting at 0" in warnings[0]
+
+
+async def test_a_template_that_differs_where_no_first_turn_shows_it_is_found_by_the_first_tail_of_its_kind(
+    qwen3_fake: FakeMaker, qwen3_tokenizer: FakeTokenizer, caplog: pytest.LogCaptureFixture
+) -> None:
+    """The server was started with another --chat-template, which writes tools' answers in its own way."""
+    theirs = qwen3_tokenizer.transformers_tokenizer
+    template = theirs.chat_template.replace("<tool_response>", "<tool_reply>")
+    assert template != theirs.chat_template
+    differs = vf.StitchingConfig(tokenizer=LocalTokenizer(theirs, chat_template=template))
+    async with (
+        qwen3_fake(say("4")) as fake,
+        vf.OpenAIChatCompletionsTokenClient(config_of(fake, stitching=differs)) as client,
+    ):
+        state = fresh_state()
+        await take_turn(client, state, [QUESTION])
+        alike = await go_on(client, state, NEXT)
+        with caplog.at_level(logging.WARNING):
+            other = await go_on(client, state, vf.ToolMessage(content="4", tool_call_id="1"))
+    assert (alike.served.tokenizer, other.served.tokenizer) == ("local", "server")
+    assert "<tool_response>" in fake.tokenizer.decode(other.message.tokens.prompt_ids)
+    assert "does not render as the server does" in caplog.text
+
+
+async def test_a_comparison_that_fails_is_made_up_for_by_the_next_turn(qwen3_fake: FakeMaker) -> None:
+    async with qwen3_fake(say("4")) as fake, vf.OpenAIChatCompletionsTokenClient(config_of(fake)) as client:
+        state = fresh_state()
+        await take_turn(client, state, [QUESTION])
+        server, client._server._client = (
+            client._server._client,
+            client.token_client.with_options(base_url="http://127.0.0.1:9", max_retries=0),
+        )
+        with pytest.raises(vf.ModelError):
+            await go_on(client, state, NEXT)
+        client._server._client = server
+        assert (await go_on(client, state, NEXT)).served.tokenizer == "local"
+        assert [request.path for request in fake.requests].count("/tokenize") == 1
 
 
 @pytest.mark.parametrize("place", ["/no/such/folder", "nobody/no-such-model"])

@@ -9,7 +9,7 @@ from __future__ import annotations
 import asyncio
 import logging
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 from typing import Any
 
 from verifiers_tito.clients.control_text import ControlTextGuard
@@ -20,6 +20,7 @@ from verifiers_tito.clients.tokenizer_choice import TokenizerChoice
 from verifiers_tito.stitching import (
     BoundedCache,
     Bridge,
+    Context,
     Fallback,
     Junction,
     PrefixIndex,
@@ -35,6 +36,7 @@ from verifiers_tito.stitching import (
     derive,
     examine,
     join_turn,
+    sample_conversation,
     value_digest,
 )
 from verifiers_tito.tokenization import LocalTokenizer, ServerTokenizer
@@ -55,10 +57,12 @@ _LONGEST_KEPT_BRIDGE = 1024
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class _Shelf:
-    """What is known of one template by one tokenizer; whoever learns more holds the lock."""
+    """What is known of one template by one tokenizer, and the kinds of tails behind kinds of histories for which that
+    suffices; whoever learns more holds the lock."""
 
     book: TemplateBook
     lock: asyncio.Lock
+    ready: set[tuple[TailKind, Context]] = field(default_factory=set)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -90,11 +94,12 @@ class Stitcher:
         match = _match(state, prompt, template)
         if isinstance(match, Fallback):
             return match
-        tokenizer = await self._tokenizers.choose(template, state["trajectory"])
-        if self._no_tokenize is not None and isinstance(tokenizer, ServerTokenizer):
-            return self._no_tokenize
+        junction = _junction(prompt, match)
         try:
-            return await self._continue(state, match, _junction(prompt, match), template, tokenizer)
+            tokenizer = await self._tokenizer_for(junction, template, state["trajectory"])
+            if self._no_tokenize is not None and isinstance(tokenizer, ServerTokenizer):
+                return self._no_tokenize
+            return await self._continue(state, match, junction, template, tokenizer)
         except RouteMissingError as error:
             self._no_tokenize = self._without_tokenizer(template, error)
             return self._no_tokenize
@@ -118,9 +123,6 @@ class Stitcher:
         kind = junction.kind
         shelf = self._shelf(template, tokenizer)
         book = shelf.book
-        if not book.knows(junction):
-            async with shelf.lock:  # whoever waited finds it learned, and asks for nothing
-                await drive(book.learn(kind, junction.context), tokenizer, template)
         way = book.way(junction)
         if isinstance(way, Fallback):
             return way
@@ -142,6 +144,29 @@ class Stitcher:
             return stitched
         who = "local" if isinstance(tokenizer, LocalTokenizer) else "server"
         return replace(stitched, control_strings=passed, tokenizer=who)
+
+    async def _tokenizer_for(
+        self, junction: Junction, template: TemplateInput, trajectory: Sequence[TrajectoryStep]
+    ) -> Tokenizer:
+        """Who renders, with all that has to be known of the template for it."""
+        tokenizer = await self._tokenizers.choose(template, trajectory)
+        shelf = self._shelf(template, tokenizer)
+        new = (junction.kind, junction.context) not in shelf.ready
+        if new and not (isinstance(tokenizer, ServerTokenizer) and self._no_tokenize):
+            async with shelf.lock:  # whoever waited finds it learned, and asks for nothing
+                await self._learn(shelf, junction, template, tokenizer)
+        if isinstance(tokenizer, LocalTokenizer) and self._tokenizers.differs(template.model):
+            return await self._tokenizer_for(junction, template, trajectory)
+        return tokenizer
+
+    async def _learn(self, shelf: _Shelf, junction: Junction, template: TemplateInput, tokenizer: Tokenizer) -> None:
+        book, kind, context = shelf.book, junction.kind, junction.context
+        if (kind, context) in shelf.ready:
+            return
+        await drive(book.learn(kind, context), tokenizer, template)
+        if isinstance(tokenizer, LocalTokenizer) and book.closes is not None:
+            await self._tokenizers.check(tokenizer, template, sample_conversation(kind, context, book.closes.style))
+        shelf.ready.add((kind, context))
 
     def _shelf(self, template: TemplateInput, tokenizer: Tokenizer) -> _Shelf:
         key = (template.family, isinstance(tokenizer, LocalTokenizer))

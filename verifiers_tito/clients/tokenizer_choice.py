@@ -3,6 +3,8 @@
 first turn        files are looked for and loaded in the background (root of /v1/models, a folder, the local cache)
 second turn       the first turn's messages are rendered with them; if that gives the ids the server echoed, they
                   are used for this model and these template arguments from now on, and no turn asks the server
+new tails         a short conversation of each new kind is rendered by both: a template may differ in a part that no
+                  first turn shows (how tools' answers are written)
 any difference    the model's files are not used again, and a warning says where the ids parted
 """
 
@@ -19,6 +21,7 @@ from verifiers_tito.clients.template_input import TemplateInput
 from verifiers_tito.errors import Error, TokenizerUnavailableError
 from verifiers_tito.stitching import BoundedCache, conversation_digest
 from verifiers_tito.tokenization import LocalTokenizer, ServerTokenizer, TemplateRefusedError
+from verifiers_tito.transport import RouteMissingError
 from verifiers_tito.types import ControlTextPolicy, Route, StitchingConfig, TrajectoryStep, first_difference
 
 FindRoot = Callable[[str], Awaitable[str | None]]
@@ -106,13 +109,28 @@ class TokenizerChoice:
             if ids == server_ids:
                 files.proven.put(template.key, proven := local.with_policy(self._config.control_text))
                 return proven
-            findings.append(
-                f"{len(ids)} ids here, {len(server_ids)} on the server, parting at {first_difference(ids, server_ids)}"
-            )
-        files.differs = True
-        files.problem = f"the local tokenizer does not render as the server does ({findings[0]})"
-        self._logger.warning("%s: %s; the server's /tokenize is used instead", template.model, files.problem)
+            findings.append(_parting(ids, server_ids))
+        self._give_up(template.model, findings[0])
         return None
+
+    async def check(
+        self, local: LocalTokenizer, template: TemplateInput, messages: Sequence[Mapping[str, Any]]
+    ) -> None:
+        """Compares with one rendering of the server's. Where they differ, the model's files have a `problem`."""
+        answers: list[list[int] | str] = []
+        for tokenizer in (local, self.server):
+            try:
+                rendering = await tokenizer.render(messages, add_generation_prompt=True, **template.rendering)
+                answers.append(rendering.ids_from(0))
+            except TemplateRefusedError as error:
+                answers.append(str(error))
+            except RouteMissingError:
+                return  # nobody to ask
+        match answers:
+            case [list(ours), list(theirs)] if ours != theirs:
+                self._give_up(template.model, _parting(ours, theirs))
+            case [str(refused), list()] | [list(), str(refused)]:
+                self._give_up(template.model, f"one of them refuses: {refused}")
 
     def loaded(self, model: str) -> LocalTokenizer | None:
         """The model's files if they are there by now, proven or not, and nothing speaks against them."""
@@ -139,6 +157,12 @@ class TokenizerChoice:
             files.loading.cancel()
         await asyncio.gather(*(files.loading for files in self._files.values()), return_exceptions=True)
 
+    def _give_up(self, model: str, finding: str) -> None:
+        files = self._files[model]
+        files.differs = True
+        files.problem = f"the local tokenizer does not render as the server does ({finding})"
+        self._logger.warning("%s: %s; the server's /tokenize is used instead", model, files.problem)
+
     async def _load(self, model: str) -> LocalTokenizer:
         place = self._config.tokenizer
         if isinstance(place, LocalTokenizer):
@@ -148,6 +172,10 @@ class TokenizerChoice:
             if place is None:
                 raise TokenizerUnavailableError(f"the server does not say where the files of {model} are")
         return await asyncio.to_thread(LocalTokenizer.load, str(place))
+
+
+def _parting(ours: list[int], theirs: list[int]) -> str:
+    return f"{len(ours)} ids here, {len(theirs)} on the server, parting at {first_difference(ours, theirs)}"
 
 
 def _proves(step: TrajectoryStep, template: TemplateInput) -> bool:

@@ -23,6 +23,7 @@ from verifiers_tito.stitching.proof import (
     Verdict,
     find_closes,
     prove_tail,
+    sample_conversation,
     strips_reasoning,
 )
 from verifiers_tito.stitching.report import TemplateReport, examine
@@ -70,6 +71,7 @@ __all__ = [
     "message_digest",
     "prove_tail",
     "run_plan",
+    "sample_conversation",
     "strips_reasoning",
     "value_digest",
 ]

@@ -98,13 +98,19 @@ def prove_tail(kind: TailKind, context: Context, closes: TemplateCloses) -> Plan
     if kind.calls and closes.call_problem:
         return TailProof(verdict=Verdict.UNPROVABLE, detail=closes.call_problem)
     after, tail, words = _synthetic(kind)
-    style = closes.style
-    short, longer = (
-        [*told.history(context, longer=more), style.assistant(after), *tail]
-        for told, more in ((style, False), (replace(style, filler=new_mark()), True))
-    )
-    renderings = yield [RenderRequest(short), RenderRequest(longer)]
+    style, other = closes.style, replace(closes.style, filler=new_mark())
+    turn = style.assistant(after)
+    renderings = yield [
+        RenderRequest([*style.history(context), turn, *tail]),
+        RenderRequest([*other.history(context, longer=True), turn, *tail]),
+    ]
     return _judge(renderings, closes, after, words, tail)
+
+
+def sample_conversation(kind: TailKind, context: Context, style: StandInStyle) -> list[NativeMessage]:
+    """A short conversation with this kind of tail behind this kind of history."""
+    after, tail, _ = _synthetic(kind)
+    return [*style.history(context), style.assistant(after), *tail]
 
 
 def strips_reasoning(kind: TailKind, closes: TemplateCloses) -> Plan[bool]:
