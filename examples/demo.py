@@ -192,12 +192,17 @@ async def run(options: argparse.Namespace) -> int:
             raise failures.exceptions[0] from failures
     show(groups, engine)
     save(groups, options.out)
-    failed = sum(state["error"] is not None for group in groups for state in group)
-    return 1 if failed else 0
+    states = [state for group in groups for state in group]
+    later = [step["response"].served for state in states for step in state["trajectory"][1:]]
+    if later and not any(served.route.is_token_in for served in later):
+        console.print(f"token-in does not work here: every turn went in as messages ({later[0].reason}).")
+        console.print("What to change: tito doctor URL", style="bold")
+        return 1
+    return 1 if any(state["error"] is not None for state in states) else 0
 
 
 def main(argv: Sequence[str] | None = None) -> int:
-    """Runs the demo; returns the exit code: 0 if no rollout failed."""
+    """Runs the demo; returns the exit code: 0 if no rollout failed and later turns went in as token ids."""
     parser = argparse.ArgumentParser(prog="tito demo", description=__doc__, formatter_class=RawText)
     parser.add_argument("--engine", choices=["vllm", "fake"], help="what to start (default: vllm)")
     parser.add_argument("--base-url", metavar="URL", help="use a running server instead, such as http://host:8000/v1")

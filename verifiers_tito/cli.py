@@ -28,6 +28,7 @@ MODELS_VARIABLE = "TITO_MODELS"
 DEFAULT_MODELS_FOLDER = ".models"
 DEFAULT_MODEL = "smollm2"
 INTERRUPTED = 130  # what a shell reports after Ctrl-C
+BROKEN_PIPE = 141  # and after a reader that left
 
 
 def main(argv: Sequence[str] | None = None) -> int:
@@ -44,9 +45,14 @@ def main(argv: Sequence[str] | None = None) -> int:
 def _exit_code(subcommand: str, run: Callable[[], int]) -> int:
     """What `run` returns; an error of the library is one line and 1."""
     try:
-        return run()
+        code = run()
+        sys.stdout.flush()
+        return code
     except KeyboardInterrupt:
         return INTERRUPTED
+    except BrokenPipeError:  # whoever reads (`| head`) has read enough
+        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+        return BROKEN_PIPE
     except Error as exc:
         print(f"tito {subcommand}: {exc}", file=sys.stderr)
         return 1

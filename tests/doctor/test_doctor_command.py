@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import json
 import socket
+import subprocess
+import sys
 from pathlib import Path
 
 import pytest
@@ -161,3 +163,13 @@ async def test_a_template_that_is_not_bridged_on_a_server_is_exit_code_1(
     assert ran.exit_code == 1
     assert "second   chat (template not provable)" in ran.out
     assert "were it not for the problem below" in ran.out
+
+
+def test_a_reader_that_has_read_enough_gets_no_traceback(qwen3_tiny: Path) -> None:
+    command = [sys.executable, "-m", "verifiers_tito.cli", "doctor", str(qwen3_tiny), "--json"]
+    with subprocess.Popen(command, stdout=subprocess.PIPE, stderr=subprocess.PIPE) as process:
+        assert process.stdout is not None
+        assert process.stderr is not None
+        process.stdout.close()
+        assert process.stderr.read() == b""
+    assert process.returncode == 141

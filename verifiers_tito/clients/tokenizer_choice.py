@@ -56,7 +56,9 @@ class TokenizerChoice:
         """Begins to look for the model's files; nothing waits for it yet."""
         files = self._files.get(model)
         if self._config.tokenizer != "server" and (files is None or files.loading.cancelled()):
-            self._files[model] = _LocalFiles(loading=asyncio.create_task(self._load(model)))
+            loading = asyncio.create_task(self._load(model))
+            loading.add_done_callback(lambda task: task.cancelled() or task.exception())  # a single turn asks nobody
+            self._files[model] = _LocalFiles(loading=loading)
 
     async def choose(
         self, template: TemplateInput, trajectory: Sequence[TrajectoryStep]

@@ -14,7 +14,6 @@ from openai import AsyncOpenAI
 from verifiers_tito.clients.template_input import TemplateInput
 from verifiers_tito.doctor.findings import Agreement, LocalFinding, RenderingFinding
 from verifiers_tito.doctor.server_behaviour import QUESTION, TOOL
-from verifiers_tito.doctor.template_checks import FORMS
 from verifiers_tito.errors import Error, TokenizerUnavailableError
 from verifiers_tito.tokenization import LocalTokenizer, ServerTokenizer, TemplateRefusedError
 from verifiers_tito.types import ControlTextPolicy, first_difference
@@ -89,7 +88,8 @@ async def compare(local: LocalTokenizer, root_client: AsyncOpenAI, *, model: str
             place=place, agreement=Agreement.NOT_COMPARED, control_strings=count, detail=f"no comparison: {error}"
         )
     renderings = tuple(finding for finding in found if finding is not None)
-    agreeing = [str(form) for form in FORMS if all(form in finding.forms for finding in renderings)]
+    forms = [str(twin.form) for twin in local.in_likely_forms()]
+    agreeing = [form for form in forms if all(form in finding.forms for finding in renderings)]
     if not renderings:
         detail = "both templates refuse every conversation that was tried"
         return LocalFinding(place=place, agreement=Agreement.NOT_COMPARED, control_strings=count, detail=detail)
@@ -111,7 +111,7 @@ async def _compare_one(
         theirs: list[int] | str = rendering.ids_from(0)
     except TemplateRefusedError as error:
         theirs = str(error)
-    ours = {form: _rendered(sample, local.with_form(form)) for form in FORMS}
+    ours = {twin.form: _rendered(sample, twin) for twin in local.in_likely_forms()}
     if isinstance(theirs, str) and all(isinstance(ids, str) for ids in ours.values()):
         return None
     differences = {form: _difference(ids, theirs) for form, ids in ours.items()}

@@ -12,13 +12,11 @@ from verifiers_tito.clients.template_input import TemplateInput
 from verifiers_tito.doctor.findings import CloseFinding, TailFinding, TemplateFinding
 from verifiers_tito.errors import Error
 from verifiers_tito.stitching import RenderRequest, TailKind, TemplateReport, TurnClose, examine, run_plan
-from verifiers_tito.tokenization import ContentForm, LocalTokenizer, Rendering, ServerTokenizer
+from verifiers_tito.tokenization import LocalTokenizer, Rendering, ServerTokenizer
 from verifiers_tito.transport import decode, post
 
 BY_SERVER = "the server"
 BY_FILES = "local files"
-FORMS = (ContentForm.STRING, ContentForm.PARTS)
-"""Those that vLLM may choose. A client tries the likelier one first (`LocalTokenizer.in_likely_forms`)."""
 DETOKENIZE = "/detokenize"
 
 
@@ -47,7 +45,7 @@ async def template_on_server(root_client: AsyncOpenAI, template: TemplateInput) 
 def template_in_files(tokenizer: LocalTokenizer) -> ExaminedFiles:
     """The same without a server, in the first form of contents with which the template can be bridged: vLLM too looks
     which one a template wants."""
-    tried = [ExaminedFiles(twin, _in_one_form(twin)) for twin in map(tokenizer.with_form, FORMS)]
+    tried = [ExaminedFiles(twin, _in_one_form(twin)) for twin in tokenizer.in_likely_forms()]
     return next((examined for examined in tried if examined.finding.can_bridge), tried[0])
 
 

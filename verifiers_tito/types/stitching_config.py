@@ -52,3 +52,8 @@ class StitchingConfig:
                 known = ", ".join(repr(str(member)) for member in policy)
                 raise ConfigError(f"StitchingConfig({name}=...) must be one of {known}, got {value!r}")
             object.__setattr__(self, name, policy(value))
+        if self.tokenizer == "" or isinstance(self.tokenizer, bool | int | float):
+            raise ConfigError(
+                "StitchingConfig(tokenizer=...) must be a folder, a model's name, a LocalTokenizer, 'server' or None, "
+                f"got {self.tokenizer!r}"
+            )

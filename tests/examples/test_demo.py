@@ -1,0 +1,34 @@
+"""`tito demo` on a server of one's own: its exit code tells whether token-in works there."""
+
+from __future__ import annotations
+
+import asyncio
+import sys
+from pathlib import Path
+
+import pytest
+
+from tests.conftest import FakeMaker
+from verifiers_tito.testing import replies
+
+
+@pytest.mark.parametrize(
+    ("token_route", "exit_code", "said"),
+    [
+        (True, 0, "turn k's prompt extends turn k-1's ids: 1 of 1"),
+        (False, 1, "token-in does not work here: every turn went in as messages (server has no"),
+    ],
+    ids=["with the plugin", "without it"],
+)
+async def test_the_exit_code_tells_whether_token_in_works(
+    qwen3_fake: FakeMaker, token_route: bool, exit_code: int, said: str, tmp_path: Path
+) -> None:
+    small = ("--games", "1", "--group-size", "1", "--max-turns", "2", "--out", str(tmp_path / "datums.jsonl"))
+    async with qwen3_fake(replies(["0", "0"]), token_route=token_route) as fake:
+        demo = await asyncio.create_subprocess_exec(
+            *(sys.executable, "-m", "verifiers_tito.cli", "demo", "--base-url", fake.base_url, *small),
+            stdout=asyncio.subprocess.PIPE,
+        )
+        out, _ = await demo.communicate()
+    assert said in out.decode()
+    assert demo.returncode == exit_code
