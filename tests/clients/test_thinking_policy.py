@@ -11,7 +11,8 @@ from tests.clients.turns import QUESTION, all_ids, config_of, fresh_state, go_on
 from tests.conftest import FakeMaker, locally
 
 THOUGHT = "<think>\nfirst I think\n</think>\n\nfour"
-RESULT = vf.ToolMessage(tool_call_id="c", content="5")
+CALL = '<tool_call>\n{"name": "add", "arguments": {}}\n</tool_call>'
+TOOL = vf.Tool(name="add", description="Adds.", parameters={"type": "object", "properties": {}})
 NEXT = vf.UserMessage(content="And 3+3?")
 
 
@@ -54,13 +55,17 @@ async def test_where_the_template_keeps_thinking_the_view_is_the_same_and_the_tu
     qwen3_fake: FakeMaker,
 ) -> None:
     """Qwen3 keeps the thinking of the turns since the last user message, so a tool's answer changes nothing."""
-    async with qwen3_fake(say(THOUGHT), reasoning_parser="qwen3") as fake:
+    script = say(THOUGHT + CALL)
+    async with qwen3_fake(script, reasoning_parser="qwen3", tool_call_parser="hermes") as fake:
         config = config_of(fake, **following_the_template(fake))
         async with vf.OpenAIChatCompletionsTokenClient(config) as client:
             state = fresh_state()
-            await take_turn(client, state, [QUESTION])
-            response = await go_on(client, state, RESULT)
+            calling = await take_turn(client, state, [QUESTION], tools=[TOOL])
+            result = vf.ToolMessage(tool_call_id=calling.message.tool_calls[0].id, content="5")
+            response = await go_on(client, state, result, tools=[TOOL])
+            loose = await go_on(client, state, vf.ToolMessage(tool_call_id="another", content="5"), tools=[TOOL])
     assert response.served.label == "chat/tokens"
+    assert loose.served.reason is vf.FallbackReason.THINKING_STRIPPED  # what the template sees of it was not proven
 
 
 async def test_turns_without_thinking_are_stitched_under_either_policy(qwen3_fake: FakeMaker) -> None:

@@ -81,6 +81,17 @@ async def test_a_template_that_differs_where_no_first_turn_shows_it_is_found_by_
     assert "does not render as the server does" in caplog.text
 
 
+async def test_files_that_were_proven_are_used_on_a_server_that_does_not_compare(
+    qwen3_fake: FakeMaker, caplog: pytest.LogCaptureFixture
+) -> None:
+    """A gateway may pass completions only; its 404 need not be vLLM's."""
+    async with qwen3_fake(say("4")) as fake, vf.OpenAIChatCompletionsTokenClient(config_of(fake)) as client:
+        client._server._client = client._server._client.with_options(base_url=fake.root_url + "/nowhere")
+        with caplog.at_level(logging.WARNING):
+            assert (await second_turn(client)).served.tokenizer == "local"
+    assert not caplog.records
+
+
 async def test_a_comparison_that_fails_is_made_up_for_by_the_next_turn(qwen3_fake: FakeMaker) -> None:
     async with qwen3_fake(say("4")) as fake, vf.OpenAIChatCompletionsTokenClient(config_of(fake)) as client:
         state = fresh_state()

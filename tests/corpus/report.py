@@ -48,8 +48,9 @@ message (with or without a bridge), or trips over something in the history that 
 also what the model stops at), `after calls` where a turn that calls tools ends otherwise. Then the verdict for each
 kind of tail: `yes`, `whole` (bridged, by rendering the whole history each turn, because the template looks back further
 than a stand-in goes), `drops` (bridged, but the template does not write the message at all), `refuses` (the template
-raises), `moves` (it writes the message in front of the turn; the prompt goes in as messages). `equal` counts bridges
-that were compared. \\* the vocabulary is not on PyPI: a real one stands in, with the family's control tokens.
+raises for what was tried; a real conversation is tried as it is), `moves` (it writes the message in front of the turn;
+the prompt goes in as messages). `equal` counts bridges that were compared. \\* the vocabulary is not on PyPI: a real
+one stands in, with the family's control tokens.
 """
 WORDS = {
     Verdict.BRIDGED: "yes",

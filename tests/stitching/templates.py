@@ -67,6 +67,25 @@ RESULTS_STAND_WITH_THEIR_CALLS = each(
     "{% for call in m.tool_calls %}{% for r in messages if r.role == 'tool' and r.tool_call_id == call.id %}"
     "<tool_response>{{ r.content }}</tool_response>{% endfor %}{% endfor %}{% endif %}"
 )
+SYSTEM_TO_THE_FRONT_AND_ONE_ROUND_OF_TOOLS = (
+    "{% if messages | selectattr('role', 'eq', 'tool') | list | length > 1 %}{{ raise_exception('once') }}{% endif %}"
+    + SYSTEM_TO_THE_FRONT
+)
+LONG_ONES_HAVE_THEIR_SYSTEM_IN_FRONT = each(
+    "{% if m.role != 'system' or messages | length < 6 %}" + TURN + "{% endif %}",
+    before="{% if messages | length >= 6 %}{% for m in messages if m.role == 'system' %}"
+    + TURN
+    + "{% endfor %}{% endif %}",
+)
+CLOSELESS_AND_NUMBERED = each(
+    "{{ {'user': '<|fim_prefix|>', 'tool': '<|fim_suffix|>', 'assistant': '<|fim_middle|>'}[m.role] }}"
+    "{{ loop.index }}{{ m.content }}",
+    after="{% if add_generation_prompt %}<|fim_middle|>{% endif %}",
+)
+COUNTS_AND_BEGINS_WITH_A_USER = (
+    "{% if messages[0].role != 'user' %}{{ raise_exception('a user begins') }}{% endif %}"
+    + each("<|im_start|>{{ m.role }} {{ loop.index }}\n{{ m.content }}<|im_end|>\n")
+)
 ALTERNATES = each(
     "{% if (m.role == 'user') != (loop.index0 % 2 == 0) %}{{ raise_exception('take turns') }}{% endif %}"
     "<|im_start|>{{ m.role }}\n{{ m.content or '' }}" + CALLS + "<|im_end|>\n"

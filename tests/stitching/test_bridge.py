@@ -15,10 +15,10 @@ from verifiers_tito.stitching import (
     BridgeNotFoundError,
     Fallback,
     Stitched,
+    TemplateBook,
     TurnClose,
     continuation,
     cut_bridge,
-    join_turn,
 )
 from verifiers_tito.types import FallbackReason
 
@@ -149,7 +149,9 @@ def test_another_role_s_opener_cannot_be_continued() -> None:
     opened = bridge([USER], WORD, ended_by={USER}, is_opener=True)
     with pytest.raises(BridgeNotFoundError, match=f"ended with {TOOL}, the marker of another role"):
         join([1, TOOL], opened, openers=frozenset({USER, TOOL}))
-    outcome = join_turn([1], [TOOL], opened, ended=True, openers=frozenset({USER, TOOL}))
+    book = TemplateBook()
+    assert isinstance(book.join([1], [2], bridge([TOOL], WORD, ended_by={USER}, is_opener=True), ended=False), Stitched)
+    outcome = book.join([1], [TOOL], opened, ended=True)
     assert isinstance(outcome, Fallback)
     assert outcome.reason is FallbackReason.TURN_ENDED_OTHERWISE
     assert str(TOOL) in outcome.detail
@@ -172,7 +174,7 @@ def test_the_sampled_opener_may_be_any_that_follows(sampled: tuple[str, ...]) ->
 def test_a_joined_turn_tells_what_is_old_and_what_is_new() -> None:
     prompt = [1, 2]
     made = Bridge(ids=[END, NEWLINE, WORD], close_length=2, close=PLAIN, neutralized=2)
-    outcome = join_turn(prompt, [3, END], made, ended=True, openers=frozenset())
+    outcome = TemplateBook().join(prompt, [3, END], made, ended=True)
     assert isinstance(outcome, Stitched)
     assert outcome.token_ids == [1, 2, 3, END, NEWLINE, WORD]
     assert (outcome.reused_ids, outcome.bridged_ids, outcome.neutralized) == (4, 2, 2)

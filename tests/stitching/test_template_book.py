@@ -186,8 +186,34 @@ def test_for_a_template_that_counts_turns_the_whole_history_is_rendered(trial: T
         before = counting.rendered
         bridged = counting.text(user("b"), history=history[:turns], sampled="a<|im_end|>")
         assert bridged == f"\n<|im_start|>user {turns + 2}\nb<|im_end|>\n" + GO_ON
-    assert counting.rendered - before == 1
+    assert counting.rendered - before == 2
     assert counting.book.tails[USER, Context()].verdict is Verdict.HISTORY_DEPENDENT
+
+
+@pytest.mark.parametrize(
+    "template", [templates.SYSTEM_TO_THE_FRONT_AND_ONE_ROUND_OF_TOOLS, templates.LONG_ONES_HAVE_THEIR_SYSTEM_IN_FRONT]
+)
+def test_a_message_that_a_longer_conversation_has_in_front_is_not_lost(trial: TrialMaker, template: str) -> None:
+    history = [QUESTION, CALL, result("1"), ANSWER, QUESTION]
+    outcome = trial(template).text(system("a new rule"), user("b"), history=history, sampled="a<|im_end|>")
+    assert outcome == f"{FallbackReason.TAIL_MOVED} (it writes system before the turn)"
+
+
+def test_another_role_s_marker_is_no_close_where_the_whole_history_is_rendered_either(trial: TrialMaker) -> None:
+    numbered = trial(templates.CLOSELESS_AND_NUMBERED)
+    assert numbered.text(user("b"), sampled="a<|fim_prefix|>") == "3b<|fim_middle|>"
+    assert FallbackReason.TURN_ENDED_OTHERWISE in numbered.text(user("b"), sampled="a<|fim_suffix|>")
+
+
+def test_ids_of_calls_that_come_twice_are_not_taken_for_different_calls(trial: TrialMaker) -> None:
+    """Some environments number the calls of each turn anew."""
+    pairing = trial(templates.RESULTS_STAND_WITH_THEIR_CALLS)
+    outcome = pairing.text(result("new"), after=CALL, history=[QUESTION, CALL, result("old")], sampled="a<|im_end|>")
+    assert outcome == f"{FallbackReason.TAIL_MOVED} (it writes tool before the turn)"
+
+
+def test_a_cut_turn_is_tried_behind_a_question(trial: TrialMaker) -> None:
+    assert run_plan(examine(), trial(templates.COUNTS_AND_BEGINS_WITH_A_USER).bridge.render).closes_cut_turns
 
 
 def test_a_conversation_unlike_any_stand_in_is_rendered_as_a_whole_and_watched(trial: TrialMaker) -> None:
@@ -310,9 +336,9 @@ def test_what_else_goes_wrong_while_learning_leaves_the_book_as_it_was(trial: Tr
     next(plan)
     with pytest.raises(InfraError, match="no network"):
         plan.throw(InfraError("no network"))
-    assert not book.knows(junction)
+    assert book.closes is None
+    assert not book.tails
     run_plan(book.learn(USER, Context()), chatml.bridge.render)
-    assert book.knows(junction)
     assert isinstance(book.way(junction), Way)
 
 

@@ -34,7 +34,7 @@ from verifiers_tito.clients.stitcher import AnyMessages, Stitcher, prefix_index
 from verifiers_tito.clients.template_input import TemplateInput
 from verifiers_tito.clients.tokenizer_choice import TokenizerChoice
 from verifiers_tito.errors import ConfigError, InvalidModelResponseError
-from verifiers_tito.stitching import Fallback, Stitched, TemplateReport
+from verifiers_tito.stitching import Conversation, Fallback, Stitched, TemplateReport
 from verifiers_tito.tokenization import ServerTokenizer
 from verifiers_tito.transport import AUTHENTICATION_ERRORS, RouteMissingError, decode, get, with_base_url
 from verifiers_tito.types import (
@@ -81,7 +81,7 @@ class _Turn:
     template: TemplateInput
     fields: dict[str, Any]
     headers: dict[str, str]
-    messages_digest: str
+    read: Conversation
 
     def body(self, messages: list[dict[str, Any]]) -> dict[str, Any]:
         template = self.template
@@ -149,10 +149,10 @@ class OpenAIChatCompletionsTokenClient(OpenAIChatCompletionsClient):
             template=_template_input(model, tools, fields),
             fields=fields,
             headers={**extra_headers(sampling_args), **(kwargs.get("extra_headers") or {})},
-            messages_digest=prefix_index(state).digest(said).hex(),
+            read=prefix_index(state).read(said),
         )
         self._tokenizers.prepare(model)
-        outcome = await self._stitch(state, turn.said, turn.template)
+        outcome = await self._stitch(state, turn.said, turn.template, read=turn.read)
         if isinstance(outcome, Stitched):
             try:
                 return await self._complete_from_ids(
@@ -206,10 +206,12 @@ class OpenAIChatCompletionsTokenClient(OpenAIChatCompletionsClient):
         template = _template_input(model, tools, flatten_sampling_args(sampling_args or {}))
         return await self._stitcher.examine(template)
 
-    async def _stitch(self, state: State, messages: AnyMessages, template: TemplateInput) -> Stitched | Fallback:
+    async def _stitch(
+        self, state: State, messages: AnyMessages, template: TemplateInput, *, read: Conversation | None = None
+    ) -> Stitched | Fallback:
         if self._missing_route is not None and state.get("trajectory"):
             return self._missing_route
-        outcome = await self._stitcher.stitch(state, messages, template)
+        outcome = await self._stitcher.stitch(state, messages, template, read=read)
         expected = (FallbackReason.FIRST_TURN, FallbackReason.THINKING_STRIPPED)
         if isinstance(outcome, Fallback) and outcome.detail and outcome.reason not in (*expected, *self._warned):
             self._warned.add(outcome.reason)
@@ -235,7 +237,7 @@ class OpenAIChatCompletionsTokenClient(OpenAIChatCompletionsClient):
             reason=fallback.reason,
             detail=fallback.detail,
             template_key=turn.template.key,
-            messages_digest=turn.messages_digest,
+            messages_digest=turn.read.digest.hex(),
         )
         if isinstance(guarded, GuardedPrompt):
             ids = guarded.token_ids
@@ -318,7 +320,7 @@ def _served(stitched: Stitched, turn: _Turn) -> Served:
         control_strings=stitched.control_strings,
         tokenizer=stitched.tokenizer,
         template_key=turn.template.key,
-        messages_digest=turn.messages_digest,
+        messages_digest=turn.read.digest.hex(),
     )
 
 

@@ -1,7 +1,8 @@
 """Stitching a turn's prompt: the pure steps of `verifiers_tito.stitching`, with a tokenizer that renders for them.
 
-One stitcher serves one server. It keeps what is proven of each template and the latest bridges, so that a turn costs at
-most one rendering of the new messages, and none where the environment has said the same before.
+One stitcher serves one server. It keeps what is proven of each template and the latest bridges, so that a turn costs
+one rendering of the new messages, and none where the environment has said the same before; templates and histories
+that want it have their whole conversations rendered, twice.
 """
 
 from __future__ import annotations
@@ -21,6 +22,7 @@ from verifiers_tito.stitching import (
     BoundedCache,
     Bridge,
     Context,
+    Conversation,
     Fallback,
     Junction,
     PrefixIndex,
@@ -31,11 +33,9 @@ from verifiers_tito.stitching import (
     TailProof,
     TemplateBook,
     TemplateReport,
-    View,
     Way,
     derive,
     examine,
-    join_turn,
     sample_conversation,
     value_digest,
 )
@@ -86,20 +86,23 @@ class Stitcher:
         self._dropped: set[str] = set()
         self._logger = logging.getLogger(__name__)
 
-    async def stitch(self, state: State, prompt: AnyMessages, template: TemplateInput) -> Stitched | Fallback:
-        """The prompt in ids, or why it has to go in as messages. Writes only underscore keys of `state`.
+    async def stitch(
+        self, state: State, prompt: AnyMessages, template: TemplateInput, *, read: Conversation | None = None
+    ) -> Stitched | Fallback:
+        """The prompt in ids, or why it has to go in as messages. Writes only underscore keys of `state`. `read` is the
+        prompt as `prefix_index(state)` has read it, if it has.
 
         Raises `UntrustedTextError` where a content would become control tokens and the policy does not allow it.
         """
-        match = _match(state, prompt, template)
+        match = _match(state, prompt, template, read)
         if isinstance(match, Fallback):
             return match
         junction = _junction(prompt, match)
         try:
-            tokenizer = await self._tokenizer_for(junction, template, state["trajectory"])
+            tokenizer, shelf = await self._prepared(junction, template, state["trajectory"])
             if self._no_tokenize is not None and isinstance(tokenizer, ServerTokenizer):
                 return self._no_tokenize
-            return await self._continue(state, match, junction, template, tokenizer)
+            return await self._continue(state, match, junction, template, tokenizer, shelf)
         except RouteMissingError as error:
             self._no_tokenize = self._without_tokenizer(template, error)
             return self._no_tokenize
@@ -118,19 +121,23 @@ class Stitcher:
         return Fallback(FallbackReason.TOKENIZE_MISSING, str(error))
 
     async def _continue(
-        self, state: State, match: PrefixMatch, junction: Junction, template: TemplateInput, tokenizer: Tokenizer
+        self,
+        state: State,
+        match: PrefixMatch,
+        junction: Junction,
+        template: TemplateInput,
+        tokenizer: Tokenizer,
+        shelf: _Shelf,
     ) -> Stitched | Fallback:
-        kind = junction.kind
-        shelf = self._shelf(template, tokenizer)
         book = shelf.book
         way = book.way(junction)
         if isinstance(way, Fallback):
             return way
-        self._warn_of_dropped(book.tails[kind, junction.context], template)
+        self._warn_of_dropped(book.tails[junction.kind, junction.context], template)
         state[_SUFFIX_KEY] = book.close_ids
         prompt_ids, completion_ids = _ids_of(match.step)
         follows_template = self._config.thinking is ThinkingPolicy.TEMPLATE and match.has_reasoning
-        if follows_template and await self._strips(shelf, kind, template, tokenizer):
+        if follows_template and (way.whole or await self._strips(shelf, junction.kind, template, tokenizer)):
             count = len(prompt_ids) + len(completion_ids)
             return Fallback(FallbackReason.THINKING_STRIPPED, f"{count} ids are left behind")
         bridged = await self._bridge(junction, template, tokenizer, way)
@@ -138,35 +145,35 @@ class Stitcher:
             return bridged
         problem = self._tokenizers.problem(template.model)
         passed = self._guard.pass_or_refuse(bridged.control_strings, model=template.model, why_not_local=problem)
-        ended = _ended_by_token(match.step, template)
-        stitched = join_turn(prompt_ids, completion_ids, bridged.bridge, ended=ended, openers=book.openers)
+        stitched = book.join(prompt_ids, completion_ids, bridged.bridge, ended=_ended_by_token(match.step, template))
         if isinstance(stitched, Fallback):
             return stitched
         who = "local" if isinstance(tokenizer, LocalTokenizer) else "server"
         return replace(stitched, control_strings=passed, tokenizer=who)
 
-    async def _tokenizer_for(
+    async def _prepared(
         self, junction: Junction, template: TemplateInput, trajectory: Sequence[TrajectoryStep]
-    ) -> Tokenizer:
-        """Who renders, with all that has to be known of the template for it."""
-        tokenizer = await self._tokenizers.choose(template, trajectory)
-        shelf = self._shelf(template, tokenizer)
-        new = (junction.kind, junction.context) not in shelf.ready
-        if new and not (isinstance(tokenizer, ServerTokenizer) and self._no_tokenize):
-            async with shelf.lock:  # whoever waited finds it learned, and asks for nothing
-                await self._learn(shelf, junction, template, tokenizer)
-        if isinstance(tokenizer, LocalTokenizer) and self._tokenizers.differs(template.model):
-            return await self._tokenizer_for(junction, template, trajectory)
-        return tokenizer
+    ) -> tuple[Tokenizer, _Shelf]:
+        """Who renders, and all that has to be known of the template for it."""
+        while True:
+            tokenizer = await self._tokenizers.choose(template, trajectory)
+            shelf = self._shelf(template, tokenizer)
+            nobody = self._no_tokenize is not None and isinstance(tokenizer, ServerTokenizer)
+            if not nobody and (junction.kind, junction.context) not in shelf.ready:
+                async with shelf.lock:  # whoever waited finds it learned, and asks for nothing
+                    await self._learn(shelf, junction, template, tokenizer)
+            if isinstance(tokenizer, ServerTokenizer) or not self._tokenizers.differs(template.model):
+                return tokenizer, shelf
 
     async def _learn(self, shelf: _Shelf, junction: Junction, template: TemplateInput, tokenizer: Tokenizer) -> None:
-        book, kind, context = shelf.book, junction.kind, junction.context
-        if (kind, context) in shelf.ready:
+        wanted = kind, context = junction.kind, junction.context
+        is_local = isinstance(tokenizer, LocalTokenizer)
+        if wanted in shelf.ready or (is_local and self._tokenizers.differs(template.model)):
             return
-        await drive(book.learn(kind, context), tokenizer, template)
-        if isinstance(tokenizer, LocalTokenizer) and book.closes is not None:
-            await self._tokenizers.check(tokenizer, template, sample_conversation(kind, context, book.closes.style))
-        shelf.ready.add((kind, context))
+        await drive(shelf.book.learn(kind, context), tokenizer, template)
+        if isinstance(tokenizer, LocalTokenizer):
+            await self._tokenizers.compare(tokenizer, template, sample_conversation(kind, context, shelf.book.closes))
+        shelf.ready.add(wanted)
 
     def _shelf(self, template: TemplateInput, tokenizer: Tokenizer) -> _Shelf:
         key = (template.family, isinstance(tokenizer, LocalTokenizer))
@@ -194,7 +201,7 @@ class Stitcher:
     async def _bridge(
         self, junction: Junction, template: TemplateInput, tokenizer: Tokenizer, way: Way
     ) -> _Bridged | Fallback:
-        if way.view is not View.STAND_IN:
+        if way.whole:
             return await self._derive(junction, template, tokenizer, way)
         key = (template.key, value_digest(way.conversation(junction)))
         known = self._bridges.get(key)
@@ -213,8 +220,7 @@ class Stitcher:
             return bridge
         if bridge.spellings is None:
             return _Bridged(bridge=bridge)
-        said = junction.tail if way.view is View.STAND_IN else [*junction.history, *junction.tail]
-        passed = await self._guard.find(said, model=template.model, tokens=bridge.spellings)
+        passed = await self._guard.find(junction.tail, model=template.model, tokens=bridge.spellings)
         return _Bridged(bridge=bridge, control_strings=tuple(passed))
 
 
@@ -246,7 +252,9 @@ def _ended_by_token(step: TrajectoryStep, template: TemplateInput) -> bool:
     return not isinstance(response.stop_reason, str) and response.stop_reason not in named
 
 
-def _match(state: State, prompt: AnyMessages, template: TemplateInput) -> PrefixMatch | Fallback:
+def _match(
+    state: State, prompt: AnyMessages, template: TemplateInput, read: Conversation | None
+) -> PrefixMatch | Fallback:
     """The step to continue, with a tail that can be bridged."""
     trajectory: list[TrajectoryStep] = state.get("trajectory") or []
     if not trajectory:
@@ -255,7 +263,7 @@ def _match(state: State, prompt: AnyMessages, template: TemplateInput) -> Prefix
         return Fallback(FallbackReason.PROMPT_FLAGS)
     index = prefix_index(state)
     index.sync(trajectory)
-    match = index.match(prompt)
+    match = index.find(read or index.read(prompt))
     if isinstance(match, PrefixMiss):
         return Fallback(FallbackReason.MULTIMODAL if match.has_media else FallbackReason.NO_PREFIX)
     served = getattr(match.step.get("response"), "served", None)

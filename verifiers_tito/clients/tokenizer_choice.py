@@ -2,7 +2,7 @@
 
 first turn        files are looked for and loaded in the background (root of /v1/models, a folder, the local cache)
 second turn       the first turn's messages are rendered with them; if that gives the ids the server echoed, they
-                  are used for this model and these template arguments from now on, and no turn asks the server
+                  are used for this model and these template arguments from now on
 new tails         a short conversation of each new kind is rendered by both: a template may differ in a part that no
                   first turn shows (how tools' answers are written)
 any difference    the model's files are not used again, and a warning says where the ids parted
@@ -21,7 +21,7 @@ from verifiers_tito.clients.template_input import TemplateInput
 from verifiers_tito.errors import Error, TokenizerUnavailableError
 from verifiers_tito.stitching import BoundedCache, conversation_digest
 from verifiers_tito.tokenization import LocalTokenizer, ServerTokenizer, TemplateRefusedError
-from verifiers_tito.transport import RouteMissingError
+from verifiers_tito.transport import AUTHENTICATION_ERRORS
 from verifiers_tito.types import ControlTextPolicy, Route, StitchingConfig, TrajectoryStep, first_difference
 
 FindRoot = Callable[[str], Awaitable[str | None]]
@@ -101,13 +101,10 @@ class TokenizerChoice:
         findings = []
         for local in loaded.in_likely_forms():
             try:
-                rendering = local.render_now(
-                    messages, tools=template.tools, template_fields=template.rendering["template_fields"]
-                )
+                ids = _ids(local, template, messages)
             except TemplateRefusedError as error:
                 findings.append(str(error))
                 continue
-            ids = rendering.ids_from(0)
             if ids == server_ids:
                 files.proven.put(template.key, proven := local.with_policy(self._config.control_text))
                 return proven
@@ -115,24 +112,25 @@ class TokenizerChoice:
         self._give_up(template.model, findings[0])
         return None
 
-    async def check(
+    async def compare(
         self, local: LocalTokenizer, template: TemplateInput, messages: Sequence[Mapping[str, Any]]
     ) -> None:
-        """Compares with one rendering of the server's. Where they differ, the model's files have a `problem`."""
-        answers: list[list[int] | str] = []
-        for tokenizer in (local, self.server):
-            try:
-                rendering = await tokenizer.render(messages, add_generation_prompt=True, **template.rendering)
-                answers.append(rendering.ids_from(0))
-            except TemplateRefusedError as error:
-                answers.append(str(error))
-            except RouteMissingError:
-                return  # nobody to ask
-        match answers:
-            case [list(ours), list(theirs)] if ours != theirs:
-                self._give_up(template.model, _parting(ours, theirs))
-            case [str(refused), list()] | [list(), str(refused)]:
-                self._give_up(template.model, f"one of them refuses: {refused}")
+        """Compares with the server's rendering, if it gives one. Where they differ, the model's files are given up."""
+        try:
+            theirs = await self.server.ids(messages, **template.rendering)
+        except AUTHENTICATION_ERRORS:
+            return  # the turn itself will say so, if it is refused too
+        except Error as error:
+            if error.retryable:
+                raise
+            return  # nobody to ask, or the server's template refuses it too
+        try:
+            ours = _ids(local.with_policy(ControlTextPolicy.PARSE), template, messages)
+        except TemplateRefusedError as error:
+            self._give_up(template.model, f"the server's template takes what it refuses: {error}")
+            return
+        if ours != theirs:
+            self._give_up(template.model, _parting(ours, theirs))
 
     def loaded(self, model: str) -> LocalTokenizer | None:
         """The model's files if they are there by now, proven or not, and nothing speaks against them."""
@@ -161,6 +159,8 @@ class TokenizerChoice:
 
     def _give_up(self, model: str, finding: str) -> None:
         files = self._files[model]
+        if files.differs:
+            return
         files.differs = True
         files.problem = f"the local tokenizer does not render as the server does ({finding})"
         self._logger.warning("%s: %s; the server's /tokenize is used instead", model, files.problem)
@@ -174,6 +174,11 @@ class TokenizerChoice:
             if place is None:
                 raise TokenizerUnavailableError(f"the server does not say where the files of {model} are")
         return await asyncio.to_thread(LocalTokenizer.load, str(place))
+
+
+def _ids(local: LocalTokenizer, template: TemplateInput, messages: Sequence[Mapping[str, Any]]) -> list[int]:
+    fields = template.rendering["template_fields"]
+    return local.render_now(messages, tools=template.tools, template_fields=fields).ids_from(0)
 
 
 def _parting(ours: list[int], theirs: list[int]) -> str:

@@ -6,7 +6,6 @@ from collections.abc import Iterator
 from importlib.util import find_spec
 
 from verifiers_tito.doctor.findings import Advice, Agreement, Answer, ServerFinding, TemplateFinding
-from verifiers_tito.stitching import Verdict
 from verifiers_tito.wire import routes
 
 RAW = "raw_logprobs"
@@ -42,7 +41,7 @@ def template_advice(template: TemplateFinding) -> Iterator[Advice]:
             reason=f"no turn can be continued in ids with this chat template: {template.problem}",
             commands=("vllm serve MODEL ... --chat-template FILE    # one that closes each turn with a control token",),
         )
-    whole = [tail.kind for tail in template.tails if tail.verdict is not Verdict.BRIDGED]
+    whole = [tail.kind for tail in template.tails if not tail.verdict.is_bridged]
     if whole:
         yield Advice(
             reason=f"turns after {', '.join(whole)} go in as messages, tokenized anew, and begin a new branch for the "
@@ -50,7 +49,7 @@ def template_advice(template: TemplateFinding) -> Iterator[Advice]:
             commands=("vllm serve MODEL ... --chat-template FILE",),
         )
     for tail in template.tails:
-        if tail.dropped and tail.verdict is Verdict.BRIDGED:
+        if tail.dropped and tail.verdict.is_bridged:
             yield Advice(
                 reason=f"{tail.kind}: the template does not write {' and '.join(tail.dropped)} messages, so the model "
                 "never sees them; say it in a message of another role"

@@ -79,7 +79,7 @@ def _template_table(template: TemplateFinding) -> Table:
     table.add_column("verdict", overflow="fold")
     table.add_column("what it means", overflow="fold")
     for tail in template.tails:
-        style = _GOOD if tail.verdict is Verdict.BRIDGED else _BAD
+        style = _GOOD if tail.verdict.is_bridged else _BAD
         table.add_row(Text(tail.kind), Text(tail.verdict, style=style), Text("; ".join(_meaning(tail, template))))
     if template.close is not None:
         appended = _appended(template.close)
@@ -91,7 +91,9 @@ def _template_table(template: TemplateFinding) -> Table:
 
 
 def _meaning(tail: TailFinding, template: TemplateFinding) -> Iterator[str]:
-    if tail.verdict is not Verdict.BRIDGED:
+    if tail.verdict is Verdict.HISTORY_DEPENDENT:
+        yield "rendered anew for each bridge, because the template looks back far"
+    elif not tail.verdict.is_bridged:
         yield "the turn goes in as messages"
     if tail.detail:
         yield tail.detail

@@ -3,7 +3,7 @@
     trajectory, prompt ──► PrefixIndex.match ──► earlier step + the messages said since (the tail)
     find_closes ──► how this template closes turns          prove_tail ──► whether this kind of tail can be bridged
     tail ──► Junction ──► derive (a tokenizer renders a stand-in, or the whole conversation) ──► bridge ids
-    earlier step's ids + bridge ids ──► join_turn ──► Stitched
+    earlier step's ids + bridge ids ──► TemplateBook.join ──► Stitched
 
 Whatever cannot be shown to be exact is a `Fallback` with its reason. Which tokenizer renders, and whether one waits for
 it, is the caller's choice: work that needs several renderings is a `Plan`.
@@ -16,7 +16,7 @@ from verifiers_tito.stitching.junction import Junction
 from verifiers_tito.stitching.outcome import Fallback, Stitched
 from verifiers_tito.stitching.past import SYSTEM_ROLES, Context, Past
 from verifiers_tito.stitching.plan import Plan, Rendered, RenderRequest, run_plan
-from verifiers_tito.stitching.prefix import PrefixIndex, PrefixMatch, PrefixMiss
+from verifiers_tito.stitching.prefix import Conversation, PrefixIndex, PrefixMatch, PrefixMiss
 from verifiers_tito.stitching.proof import (
     TailProof,
     TemplateCloses,
@@ -29,9 +29,9 @@ from verifiers_tito.stitching.proof import (
 from verifiers_tito.stitching.report import TemplateReport, examine
 from verifiers_tito.stitching.stand_in import StandInStyle
 from verifiers_tito.stitching.tail_kind import STANDARD_KINDS, TailKind
-from verifiers_tito.stitching.template_book import TemplateBook, TemplateBridge, join_turn
+from verifiers_tito.stitching.template_book import TemplateBook, TemplateBridge
 from verifiers_tito.stitching.turn_close import BridgeNotFoundError, TurnClose
-from verifiers_tito.stitching.way import View, Way, derive
+from verifiers_tito.stitching.way import Way, derive
 
 __all__ = [
     "STANDARD_KINDS",
@@ -40,6 +40,7 @@ __all__ = [
     "Bridge",
     "BridgeNotFoundError",
     "Context",
+    "Conversation",
     "Fallback",
     "Junction",
     "Past",
@@ -59,7 +60,6 @@ __all__ = [
     "TemplateReport",
     "TurnClose",
     "Verdict",
-    "View",
     "Way",
     "continuation",
     "conversation_digest",
@@ -67,7 +67,6 @@ __all__ = [
     "derive",
     "examine",
     "find_closes",
-    "join_turn",
     "message_digest",
     "prove_tail",
     "run_plan",

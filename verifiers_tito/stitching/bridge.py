@@ -1,9 +1,9 @@
 """The bridge: the ids that a chat template writes between an assistant's turn and the next generation prompt.
 
-The template is the authority and sampled text is never tokenized again. A stand-in conversation is rendered whose
-assistant turn is a mark, followed by the real messages said since; the bridge is what stands after the mark, from the
-turn's close on. The close begins with a control token, across which no tokenizer merges, so these ids are the ones
-that the full text would have.
+The template is the authority and sampled text is never tokenized again. A conversation is rendered, mostly a short
+stand-in, whose last assistant turn is a mark, followed by the real messages said since; the bridge is what stands
+after the mark, from the turn's close on. The close begins with a control token, across which no tokenizer merges, so
+these ids are the ones that the full text would have.
 
     stand-in: user "x" / assistant MARK / the tail   ──►  ... MARK [<|im_end|> \\n <|im_start|> user ... assistant \\n]
 
@@ -59,7 +59,7 @@ class Bridge:
 
 
 def cut_bridge(rendering: Rendering, mark: str, closes: Sequence[TurnClose]) -> Bridge:
-    """The bridge in the rendering of a stand-in; the turn ends as one of `closes` says, tried in order."""
+    """The bridge in a rendering; the marked turn ends as one of `closes` says, tried in order."""
     for close in closes:
         try:
             place = close.find(rendering, mark)
@@ -82,7 +82,7 @@ def cut_bridge(rendering: Rendering, mark: str, closes: Sequence[TurnClose]) -> 
 
 
 def continuation(
-    previous_ids: list[int], bridge: Bridge, *, ended: bool = False, openers: frozenset[int] = frozenset()
+    previous_ids: list[int], bridge: Bridge, *, ended: bool = False, openers: Collection[int | None] = ()
 ) -> list[int]:
     """What continues `previous_ids`: the bridge without the part of the close that was sampled already.
 

@@ -41,7 +41,7 @@ class Junction:
 
     @property
     def is_regular(self) -> bool:
-        """Whether tools' answers stand right behind the calls they belong to, as they do in a stand-in."""
+        """Whether tools' answers stand behind the turns whose calls they belong to, as they do in a stand-in."""
         past = self.past.then(self.after)
         for message in self.tail:
             if message["role"] == "tool":
@@ -56,5 +56,7 @@ class Junction:
 
     def whole(self, style: StandInStyle, *, words: Sequence[str] = ()) -> list[NativeMessage]:
         """The tail behind the real history; if `words` are given, with one of them as each message's content."""
-        said = [{**message, "content": word} for message, word in zip(self.tail, words, strict=True)] if words else ()
-        return [*self.history, style.assistant(self.after), *(said or self.tail)]
+        tail = self.tail
+        if words:
+            tail = [{**message, "content": word} for message, word in zip(self.tail, words, strict=True)]
+        return [*self.history, style.assistant(self.after), *tail]

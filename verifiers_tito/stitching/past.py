@@ -25,7 +25,7 @@ _SWITCH = re.compile(r"/(?:no_?)?think|<\|think_o(?:n|ff)\|>")
 
 @dataclass(frozen=True, slots=True)
 class Context:
-    """The part of a past by which kinds of tails are proven: histories of one context look alike to a template."""
+    """The part of a past by which kinds of tails are proven: to most templates, histories of one context look alike."""
 
     system: bool = False
     """It begins with a message of the system (or a developer)."""
@@ -40,9 +40,10 @@ class Context:
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Past:
     """A conversation in short. `systems` are the places of its system messages, `switch` is the user's last switch for
-    thinking, `awaited` are the ids of calls that its last messages have not answered yet.
+    thinking, `called` are the ids of all calls, `awaited` those that its last messages have not answered yet.
 
-    It is `in_order` as long as every call was answered right behind its turn, and nothing else was.
+    It is `in_order` as long as all calls of a turn were answered right behind it, nothing else was, and no two calls
+    have the same id.
     """
 
     length: int = 0
@@ -50,6 +51,7 @@ class Past:
     switch: str = ""
     tools: bool = False
     answers_tools: bool = False
+    called: frozenset[str] = frozenset()
     awaited: frozenset[str] = frozenset()
     in_order: bool = True
 
@@ -60,15 +62,17 @@ class Past:
     def then(self, message: AnyMessage) -> Past:
         """The past with one more message."""
         is_result = message["role"] == "tool"
-        answered = str(message.get("tool_call_id") or "")
+        answered, calls = str(message.get("tool_call_id") or ""), _call_ids(message)
+        fits = answered in self.awaited if is_result else not self.awaited
         return Past(
             length=self.length + 1,
             systems=self.systems + ((self.length,) if message["role"] in SYSTEM_ROLES else ()),
             switch=_switch(message) or self.switch,
             tools=self.tools or is_result,
             answers_tools=is_result,
-            awaited=self.awaited - {answered} if is_result else frozenset(_call_ids(message)),
-            in_order=self.in_order and (answered in self.awaited if is_result else not self.awaited),
+            called=self.called.union(filter(None, calls)) if calls else self.called,
+            awaited=self.awaited - {answered} if is_result else frozenset(calls),
+            in_order=self.in_order and fits and self.called.isdisjoint(calls) and len(set(calls)) == len(calls),
         )
 
     @property

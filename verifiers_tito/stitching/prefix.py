@@ -11,7 +11,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 
 from verifiers_tito.stitching.digest import conversation_digest
-from verifiers_tito.stitching.message_chain import MessageChains
+from verifiers_tito.stitching.message_chain import Link, MessageChains
 from verifiers_tito.stitching.past import NO_PAST, AnyMessage, Past
 from verifiers_tito.types import Message, TrajectoryStep, has_media
 
@@ -34,6 +34,21 @@ class PrefixMiss:
     has_media: bool = False
 
 
+@dataclass(frozen=True, slots=True)
+class Conversation:
+    """A prompt that was read: one link per message. `digest` names its messages as they were then."""
+
+    links: Sequence[Link]
+
+    @property
+    def digest(self) -> bytes:
+        return self.links[-1].digest if self.links else b""
+
+    @property
+    def has_media(self) -> bool:
+        return bool(self.links) and self.links[-1].has_media
+
+
 class PrefixIndex:
     """The steps of one trajectory by the digest of their messages. Steps without ids cannot be continued."""
 
@@ -41,6 +56,8 @@ class PrefixIndex:
         self._steps: list[TrajectoryStep] = []
         self._by_digest: dict[bytes, TrajectoryStep] = {}
         self._chains = MessageChains()
+        self._media: dict[bytes, bool] = {}
+        """Whether a conversation holds more than text, by its digest."""
         self._has_media = False
 
     def sync(self, trajectory: Sequence[TrajectoryStep]) -> None:
@@ -52,12 +69,22 @@ class PrefixIndex:
         for step in trajectory[known:]:
             self._add(step)
 
+    def read(self, prompt: Sequence[AnyMessage]) -> Conversation:
+        """Looks at a prompt as it is now: once a turn."""
+        conversation = Conversation(self._chains.chain(prompt))
+        self._media[conversation.digest] = conversation.has_media
+        return conversation
+
     def match(self, prompt: Sequence[AnyMessage]) -> PrefixMatch | PrefixMiss:
+        """The longest match of messages that nobody has read yet."""
+        return self.find(self.read(prompt))
+
+    def find(self, prompt: Conversation) -> PrefixMatch | PrefixMiss:
         """The longest match."""
-        if not prompt:
+        chain = prompt.links
+        if not chain:
             return PrefixMiss()
-        chain = self._chains.chain(prompt)
-        if self._has_media or chain[-1].has_media:
+        if self._has_media or prompt.has_media:
             return PrefixMiss(has_media=True)
         for count in range(len(chain), 0, -1):
             step = self._by_digest.get(chain[count - 1].digest)
@@ -66,18 +93,17 @@ class PrefixIndex:
                 return PrefixMatch(step, count, past, has_reasoning=chain[count - 1].has_reasoning)
         return PrefixMiss()
 
-    def digest(self, prompt: Sequence[AnyMessage]) -> bytes:
-        """Names these messages as they are now; a step that was sent them is found by it, whatever becomes of them."""
-        links = self._chains.chain(prompt)
-        return links[-1].digest if links else b""
-
     def _add(self, step: TrajectoryStep) -> None:
         self._steps.append(step)
-        links, answered = self._chains.chain(step["prompt"]), _answered(step)
-        self._has_media = self._has_media or any(link.has_media for link in links[-1:]) or any(map(has_media, answered))
         served = getattr(step.get("response"), "served", None)
         digest = bytes.fromhex(served.messages_digest) if served is not None else b""
-        digest = conversation_digest(answered, before=digest or (links[-1].digest if links else b""))
+        if not digest or digest not in self._media:
+            read = self.read(step["prompt"])
+            digest = digest or read.digest
+            self._media[digest] = read.has_media
+        answered = _answered(step)
+        self._has_media = self._has_media or self._media[digest] or any(map(has_media, answered))
+        digest = conversation_digest(answered, before=digest)
         if step["tokens"] is not None and digest:
             self._by_digest[digest] = step
 

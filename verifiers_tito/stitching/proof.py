@@ -35,7 +35,12 @@ class Verdict(StrEnum):
     REFUSED = "the template refuses it"
     UNPROVABLE = "the turn's close is not provable"
     MOVED = "the template moves a message before the turn"
-    HISTORY_DEPENDENT = "bridged, with the whole history: what the template writes depends on it"
+    HISTORY_DEPENDENT = "bridged, with the whole history"
+
+    @property
+    def is_bridged(self) -> bool:
+        """A conversation of a refused kind may be bridged too: each one is tried as it is."""
+        return self in (Verdict.BRIDGED, Verdict.HISTORY_DEPENDENT)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -47,6 +52,10 @@ class TemplateCloses:
     plain: TurnClose
     calls: TurnClose | None = None
     call_problem: str = ""
+
+    def problem_with(self, kind: TailKind) -> str:
+        """Why turns that such a tail follows cannot be told to end; "" where they can."""
+        return self.call_problem if kind.calls else ""
 
     def of(self, after: NativeMessage) -> list[TurnClose]:
         """The closes to look for after this turn, the likelier first."""
@@ -62,10 +71,6 @@ class TailProof:
     detail: str = ""
     dropped: tuple[str, ...] = ()
     marker: int | None = None
-
-    @property
-    def is_bridged(self) -> bool:
-        return self.verdict in (Verdict.BRIDGED, Verdict.HISTORY_DEPENDENT)
 
 
 def find_closes() -> Plan[TemplateCloses]:
@@ -95,8 +100,8 @@ def find_closes() -> Plan[TemplateCloses]:
 
 def prove_tail(kind: TailKind, context: Context, closes: TemplateCloses) -> Plan[TailProof]:
     """Tries one kind of tail behind one kind of history."""
-    if kind.calls and closes.call_problem:
-        return TailProof(verdict=Verdict.UNPROVABLE, detail=closes.call_problem)
+    if closes.problem_with(kind):
+        return TailProof(verdict=Verdict.UNPROVABLE, detail=closes.problem_with(kind))
     after, tail, words = _synthetic(kind)
     style, other = closes.style, replace(closes.style, filler=new_mark())
     turn = style.assistant(after)
@@ -107,8 +112,9 @@ def prove_tail(kind: TailKind, context: Context, closes: TemplateCloses) -> Plan
     return _judge(renderings, closes, after, words, tail)
 
 
-def sample_conversation(kind: TailKind, context: Context, style: StandInStyle) -> list[NativeMessage]:
+def sample_conversation(kind: TailKind, context: Context, closes: TemplateCloses | None) -> list[NativeMessage]:
     """A short conversation with this kind of tail behind this kind of history."""
+    style = closes.style if closes else StandInStyle(mark=new_mark())
     after, tail, _ = _synthetic(kind)
     return [*style.history(context), style.assistant(after), *tail]
 
@@ -184,20 +190,21 @@ def _judge(
     short, longer = renderings
     if isinstance(short, TemplateRefusedError):
         return TailProof(verdict=Verdict.REFUSED, detail=str(short))
-    if isinstance(longer, TemplateRefusedError):
-        return TailProof(verdict=Verdict.HISTORY_DEPENDENT, detail=str(longer))
     mark = closes.style.mark
     try:
-        moved = moved_roles(short, mark, tail, words)
+        both = [one for one in (short, longer) if not isinstance(one, TemplateRefusedError)]
+        moved = next(filter(None, (moved_roles(one, mark, tail, words) for one in both)), "")
         if moved:
             return TailProof(verdict=Verdict.MOVED, detail=moved)
-        bridges = [cut_bridge(rendering, mark, closes.of(after)) for rendering in (short, longer)]
+        bridge, *others = (cut_bridge(one, mark, closes.of(after)) for one in both)
     except BridgeNotFoundError as error:
         return TailProof(verdict=Verdict.UNPROVABLE, detail=str(error))
-    if bridges[0].ids != bridges[1].ids:
-        return TailProof(verdict=Verdict.HISTORY_DEPENDENT)
-    dropped = tuple(_roles(tail, words, lambda word: word not in short.text))
-    return TailProof(verdict=Verdict.BRIDGED, dropped=dropped, marker=bridges[0].marker)
+    alike = [other.ids for other in others] == [bridge.ids]
+    return TailProof(
+        verdict=Verdict.BRIDGED if alike else Verdict.HISTORY_DEPENDENT,
+        dropped=tuple(_roles(tail, words, lambda word: word not in short.text)),
+        marker=bridge.marker,
+    )
 
 
 def _roles(tail: Sequence[NativeMessage], words: Sequence[str], holds: Callable[[str], bool]) -> list[str]:

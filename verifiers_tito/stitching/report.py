@@ -35,7 +35,7 @@ class TemplateReport:
     @property
     def can_bridge(self) -> bool:
         """Whether the plainest continuation, a user's message, is stitched."""
-        return any(kind.roles == ("user",) and proof.is_bridged for kind, proof in self.tails.items())
+        return any(kind.roles == ("user",) and proof.verdict.is_bridged for kind, proof in self.tails.items())
 
 
 def examine(book: TemplateBook | None = None) -> Plan[TemplateReport]:
@@ -56,7 +56,8 @@ def examine(book: TemplateBook | None = None) -> Plan[TemplateReport]:
 
 def _closes_cut_turns(book: TemplateBook) -> Plan[bool]:
     """Continues a turn of no ids by a user's message: the close has to come before all else."""
-    junction = Junction(after={"role": "assistant", "content": "x"}, tail=[{"role": "user", "content": "x"}])
+    user, turn = {"role": "user", "content": "x"}, {"role": "assistant", "content": "x"}
+    junction = Junction.between([user], turn, [user])
     way = book.way(junction)
     bridge = way if isinstance(way, Fallback) else (yield from derive(way, junction))
     if book.closes is None or isinstance(bridge, Fallback):

@@ -3,6 +3,7 @@
     book.learn(kind, context)    a plan: finds the closes, tries the usual kinds of tails once, and this one
     book.learn_stripping(kind)   a plan, for those who follow the template in leaving reasoning out
     book.way(junction)           how the bridge of a turn is derived, or why it is not bridged
+    book.join(...)               a turn's ids and its bridge in one
     TemplateBridge               the same with a renderer that answers at once, from a turn to the next prompt
 
 Whoever runs the plans (with a server, or at once with local files) gets the same bridges.
@@ -28,16 +29,11 @@ from verifiers_tito.stitching.proof import (
 )
 from verifiers_tito.stitching.tail_kind import STANDARD_KINDS, TailKind
 from verifiers_tito.stitching.turn_close import BridgeNotFoundError
-from verifiers_tito.stitching.way import View, Way, derive
+from verifiers_tito.stitching.way import Way, derive
 from verifiers_tito.tokenization import Rendering, TemplateRefusedError
 from verifiers_tito.types import FallbackReason
 
 _REASONS = {Verdict.UNPROVABLE: FallbackReason.TEMPLATE_UNPROVABLE, Verdict.MOVED: FallbackReason.TAIL_MOVED}
-_VIEWS = {
-    Verdict.BRIDGED: View.STAND_IN,
-    Verdict.HISTORY_DEPENDENT: View.WHOLE,
-    Verdict.REFUSED: View.UNTRIED,  # it may refuse the stand-in, and not the real conversation
-}
 
 
 class TemplateBook:
@@ -49,21 +45,13 @@ class TemplateBook:
         self.problem: Fallback | None = None
         """Why nothing is bridged at all."""
         self._strips: dict[TailKind, bool] = {}
+        self._openers: set[int] = set()
+        """Control ids that bridges began with, where the template closes a turn with the next role's marker."""
 
     @property
     def close_ids(self) -> list[int]:
         """What the template writes to close a turn; nothing where it closes one with the next role's marker."""
         return [] if self.closes is None or self.closes.plain.is_opener else list(self.closes.plain.ids)
-
-    @property
-    def openers(self) -> frozenset[int]:
-        """Control ids that what follows a turn begins with, where the template closes a turn with them."""
-        if self.closes is None or not self.closes.plain.is_opener:
-            return frozenset()
-        return frozenset(proof.marker for proof in self.tails.values() if proof.marker is not None)
-
-    def knows(self, junction: Junction) -> bool:
-        return self.problem is not None or (junction.kind, junction.context) in self.tails
 
     def learn(self, kind: TailKind, context: Context) -> Plan[None]:
         """Whatever is missing for a verdict. What the tokenizer raises besides refusals leaves the book as it was."""
@@ -91,15 +79,34 @@ class TemplateBook:
 
     def way(self, junction: Junction) -> Way | Fallback:
         """How the bridge is derived, or why there is none. Learn its kind first."""
-        if self.problem is not None or self.closes is None:
-            return self.problem or Fallback(FallbackReason.TEMPLATE_UNPROVABLE)
-        kind = junction.kind
+        if self.problem is not None:
+            return self.problem
+        kind, closes = junction.kind, self.closes
         proof = self.tails[kind, junction.context]
-        if not junction.is_regular and not (kind.calls and self.closes.call_problem):
-            return Way(closes=self.closes, view=View.UNTRIED)
-        if proof.verdict in _REASONS:
+        if closes is None or closes.problem_with(kind):
+            return Fallback(FallbackReason.TEMPLATE_UNPROVABLE, proof.detail)
+        if junction.is_regular and proof.verdict in _REASONS:
             return Fallback(_REASONS[proof.verdict], proof.detail or str(kind))
-        return Way(closes=self.closes, view=_VIEWS[proof.verdict])
+        return Way(closes=closes, whole=not junction.is_regular or proof.verdict is not Verdict.BRIDGED)
+
+    def join(
+        self, prompt_ids: list[int], completion_ids: list[int], bridge: Bridge, *, ended: bool
+    ) -> Stitched | Fallback:
+        """A turn's ids continued by the bridge; see `continuation`."""
+        if bridge.close.is_opener:
+            self._openers.add(bridge.marker)
+        openers = {*self._openers, *(proof.marker for proof in self.tails.values())}
+        token_ids = [*prompt_ids, *completion_ids]
+        try:
+            token_ids += continuation(token_ids, bridge, ended=ended, openers=openers)
+        except BridgeNotFoundError as error:
+            return Fallback(FallbackReason.TURN_ENDED_OTHERWISE, str(error))
+        return Stitched(
+            token_ids=token_ids,
+            reused_ids=len(prompt_ids) + len(completion_ids),
+            earlier_prompt_ids=prompt_ids,
+            neutralized=bridge.neutralized,
+        )
 
     def strips_reasoning(self, kind: TailKind) -> bool:
         """Whether the template leaves the reasoning out of a turn that this kind of tail follows. Learn it first."""
@@ -127,28 +134,10 @@ class TemplateBridge:
         bridge = self.bridge(junction)
         if isinstance(bridge, Fallback):
             return bridge
-        return join_turn(prompt_ids, completion_ids, bridge, ended=ended, openers=self.book.openers)
+        return self.book.join(prompt_ids, completion_ids, bridge, ended=ended)
 
     def bridge(self, junction: Junction) -> Bridge | Fallback:
         """The ids behind the turn, its close included."""
-        if not self.book.knows(junction):
-            run_plan(self.book.learn(junction.kind, junction.context), self.render)
+        run_plan(self.book.learn(junction.kind, junction.context), self.render)
         way = self.book.way(junction)
         return way if isinstance(way, Fallback) else run_plan(derive(way, junction), self.render)
-
-
-def join_turn(
-    prompt_ids: list[int], completion_ids: list[int], bridge: Bridge, *, ended: bool, openers: frozenset[int]
-) -> Stitched | Fallback:
-    """A turn's ids continued by the bridge; see `continuation`."""
-    token_ids = [*prompt_ids, *completion_ids]
-    try:
-        token_ids += continuation(token_ids, bridge, ended=ended, openers=openers)
-    except BridgeNotFoundError as error:
-        return Fallback(FallbackReason.TURN_ENDED_OTHERWISE, str(error))
-    return Stitched(
-        token_ids=token_ids,
-        reused_ids=len(prompt_ids) + len(completion_ids),
-        earlier_prompt_ids=prompt_ids,
-        neutralized=bridge.neutralized,
-    )

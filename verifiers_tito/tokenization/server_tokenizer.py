@@ -47,19 +47,25 @@ class ServerTokenizer:
         template_fields: Mapping[str, Any],
         add_generation_prompt: bool,
     ) -> ServerRendering:
-        fields = {
-            **template_fields,
-            "add_generation_prompt": add_generation_prompt,
-            "return_token_strs": True,
-        }
-        body = tokenize_body(model=model, messages=list(map(_on_the_wire, messages)), tools=tools, fields=fields)
+        fields = {**template_fields, "add_generation_prompt": add_generation_prompt, "return_token_strs": True}
         try:
-            answer = await self.tokenize(body)
+            answer = await self.tokenize(_body(messages, model=model, tools=tools, fields=fields))
         except RouteMissingError:
             raise
         except RequestRefusedError as error:
             raise TemplateRefusedError(str(error)) from error
         return ServerRendering(answer.tokens, _spellings(answer))
+
+    async def ids(
+        self,
+        messages: Sequence[Mapping[str, Any]],
+        *,
+        model: str,
+        tools: Sequence[Mapping[str, Any]] | None,
+        template_fields: Mapping[str, Any],
+    ) -> list[int]:
+        """The ids of a prompt, of which nobody needs the spelling."""
+        return (await self.tokenize(_body(messages, model=model, tools=tools, fields=template_fields))).tokens
 
     async def control_strings(self, candidates: Sequence[str], *, model: str) -> set[str]:
         """Those of `candidates` that the server's tokenizer reads as one token each. Asks for new ones only."""
@@ -118,6 +124,16 @@ class ServerRendering:
 
     def spellings_from(self, start: int) -> frozenset[str]:
         return frozenset(self._texts[bisect_left(self._starts, start) :])
+
+
+def _body(
+    messages: Sequence[Mapping[str, Any]],
+    *,
+    model: str,
+    tools: Sequence[Mapping[str, Any]] | None,
+    fields: Mapping[str, Any],
+) -> dict[str, Any]:
+    return tokenize_body(model=model, messages=list(map(_on_the_wire, messages)), tools=tools, fields=fields)
 
 
 def _spellings(answer: TokenizeAnswer) -> list[str]:
