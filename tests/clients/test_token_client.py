@@ -268,7 +268,8 @@ async def test_a_server_without_the_route_is_asked_once_and_then_left_alone(qwen
             self.paths.append(path)
             return await super()._complete(path, body, **options)
 
-    async with qwen3_fake(say("four"), token_route=False) as fake, NotingClient(config_of(fake)) as client:
+    old = {"token_route": False, "kv_token_ids": False}
+    async with qwen3_fake(say("four"), **old) as fake, NotingClient(config_of(fake)) as client:
         state = fresh_state()
         await take_turn(client, state, [QUESTION])
         for _ in range(3):
@@ -276,6 +277,9 @@ async def test_a_server_without_the_route_is_asked_once_and_then_left_alone(qwen
             assert response.served.route is vf.Route.CHAT
             assert response.served.reason is vf.FallbackReason.ROUTE_MISSING
     assert client.paths.count("/chat/completions/tokens") == 1
+    assert (
+        client.paths.count("/chat/completions") == 1 + 1 + 3
+    )  # the first turn, the ids that were passed over, the rest
 
 
 @pytest.mark.parametrize(

@@ -122,9 +122,9 @@ async def test_an_author_s_system_prompt_may_hold_control_strings(qwen3_fake: Fa
     assert response.served.label == "chat (first turn)"
 
 
-async def test_on_a_stock_server_a_first_turn_cannot_go_in_as_ids_and_is_refused(qwen3_fake: FakeMaker) -> None:
+async def test_on_a_server_that_takes_no_ids_a_first_turn_is_refused(qwen3_fake: FakeMaker) -> None:
     async with (
-        qwen3_fake(say("4"), token_route=False) as fake,
+        qwen3_fake(say("4"), token_route=False, kv_token_ids=False) as fake,
         vf.OpenAIChatCompletionsTokenClient(config_of(fake)) as client,
     ):
         with pytest.raises(vf.UntrustedTextError):

@@ -42,15 +42,26 @@ async def test_a_server_on_which_token_in_works_is_exit_code_0_and_nothing_to_ch
         assert shown in ran.out
 
 
-async def test_a_stock_server_is_exit_code_1_and_is_told_how_to_load_the_plugin(
+async def test_a_stock_server_takes_ids_and_is_told_what_the_plugin_would_be_good_for(
     doctor: Doctor, qwen3_fake: FakeMaker
 ) -> None:
-    async with qwen3_fake(SCRIPT, token_route=False) as fake:
+    async with qwen3_fake(SCRIPT, token_route=False, **PARSERS) as fake:
+        ran = await doctor(fake.base_url)
+    assert (ran.exit_code, ran.err) == (0, "")
+    assert "second  chat/kv: " in ran.out
+    assert "later turns                  chat/kv: token ids" in ran.out
+    assert "each answer repeats the whole prompt" in " ".join(ran.out.split())
+
+
+async def test_a_server_that_takes_no_ids_is_exit_code_1_and_is_told_how_to_load_the_plugin(
+    doctor: Doctor, qwen3_fake: FakeMaker
+) -> None:
+    async with qwen3_fake(SCRIPT, token_route=False, kv_token_ids=False) as fake:
         ran = await doctor(fake.base_url)
     assert (ran.exit_code, ran.err) == (1, "")
     assert f"VLLM_PLUGINS=verifiers_tito vllm serve {fake.model.folder} ..." in ran.out
     assert "--enable-auto-tool-choice --tool-call-parser NAME" in ran.out
-    assert "later turns                  /v1/chat/completions: messages" in ran.out
+    assert "later turns                  chat: messages" in ran.out
 
 
 async def test_json_on_standard_output_holds_the_same_findings(doctor: Doctor, qwen3_fake: FakeMaker) -> None:

@@ -28,6 +28,7 @@ async def test_a_real_server_with_the_plugin_is_well(
     assert server["conversation"]["tokenizer"] == "local"
     assert {route["path"]: route["available"] for route in server["routes"]} == {
         "/v1/chat/completions/tokens": "yes",
+        "/v1/chat/completions, ids": "yes",
         "/v1/chat/completions": "yes",
         "/tokenize": "yes",
         "/inference/v1/generate": "no",

@@ -10,10 +10,11 @@ from tests.conftest import FakeMaker
 from verifiers_tito.doctor import Target, diagnose
 from verifiers_tito.doctor.findings import Agreement, Answer, ControlText, ParserFinding
 from verifiers_tito.doctor.local_checks import check_local
+from verifiers_tito.doctor.server_checks import KV
 from verifiers_tito.errors import ConfigError
 from verifiers_tito.testing import Completion, FakeRequest, FakeVLLM, random_tokens
 from verifiers_tito.transport import connect
-from verifiers_tito.types import ClientConfig
+from verifiers_tito.types import ClientConfig, Route
 from verifiers_tito.wire import routes
 
 SCRIPT = random_tokens(shortest=8)
@@ -38,12 +39,13 @@ async def test_routes_are_those_of_the_server_s_own_list(qwen3_fake: FakeMaker) 
         server = (await diagnose(target(fake))).server
     assert {route.path: str(route.available) for route in server.routes} == {
         routes.CHAT_TOKENS: "yes",
+        KV: "yes",
         routes.CHAT: "yes",
         routes.TOKENIZE: "yes",
         "/inference/v1/generate": "no",
         "/v1/completions": "no",
     }
-    assert server.later_turns == routes.CHAT_TOKENS
+    assert server.later_turns is Route.CHAT_TOKENS
 
 
 async def test_the_second_turn_s_ids_begin_with_all_of_the_first_s(qwen3_fake: FakeMaker) -> None:
@@ -63,7 +65,7 @@ async def test_the_second_turn_s_ids_begin_with_all_of_the_first_s(qwen3_fake: F
 async def test_a_stock_server_s_parsers_and_log_probabilities_are_found_by_its_behaviour(
     options: dict[str, str], tool_calls: ParserFinding, reasoning: ParserFinding, qwen3_fake: FakeMaker
 ) -> None:
-    async with qwen3_fake(SCRIPT, token_route=False, **options) as fake:
+    async with qwen3_fake(SCRIPT, token_route=False, kv_token_ids=False, **options) as fake:
         report = await diagnose(target(fake))
     server = report.server
     assert (server.tool_call_parser, server.reasoning_parser) == (tool_calls, reasoning)
@@ -74,7 +76,7 @@ async def test_a_stock_server_s_parsers_and_log_probabilities_are_found_by_its_b
 
 
 async def test_contents_with_control_strings_are_refused_where_ids_cannot_be_sent(qwen3_fake: FakeMaker) -> None:
-    async with qwen3_fake(SCRIPT, token_route=False) as fake:
+    async with qwen3_fake(SCRIPT, token_route=False, kv_token_ids=False) as fake:
         report = await diagnose(target(fake))
     assert report.server.local.agreement is Agreement.AGREES
     assert report.injection.effect is ControlText.REFUSED

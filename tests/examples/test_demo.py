@@ -13,18 +13,23 @@ from verifiers_tito.testing import replies
 
 
 @pytest.mark.parametrize(
-    ("token_route", "exit_code", "said"),
+    ("server", "exit_code", "said"),
     [
-        (True, 0, "turn k's prompt extends turn k-1's ids: 1 of 1"),
-        (False, 1, "token-in does not work here: every turn went in as messages (server has no"),
+        ({}, 0, "routes: M chat (first turn): 1, T chat/tokens: 1"),
+        ({"token_route": False}, 0, "routes: M chat (first turn): 1, T chat/kv: 1"),
+        (
+            {"token_route": False, "kv_token_ids": False},
+            1,
+            "token-in does not work here: every turn went in as messages (server has no",
+        ),
     ],
-    ids=["with the plugin", "without it"],
+    ids=["plugin", "stock", "old"],
 )
 async def test_the_exit_code_tells_whether_token_in_works(
-    qwen3_fake: FakeMaker, token_route: bool, exit_code: int, said: str, tmp_path: Path
+    qwen3_fake: FakeMaker, server: dict[str, bool], exit_code: int, said: str, tmp_path: Path
 ) -> None:
     small = ("--games", "1", "--group-size", "1", "--max-turns", "2", "--out", str(tmp_path / "datums.jsonl"))
-    async with qwen3_fake(replies(["0", "0"]), token_route=token_route) as fake:
+    async with qwen3_fake(replies(["0", "0"]), **server) as fake:
         demo = await asyncio.create_subprocess_exec(
             *(sys.executable, "-m", "verifiers_tito.cli", "demo", "--base-url", fake.base_url, *small),
             stdout=asyncio.subprocess.PIPE,

@@ -1,7 +1,7 @@
 """Token ids in, token ids out: the client that keeps what the model sampled.
 
     turn 0        messages ──► /v1/chat/completions          (ids and log-probabilities come back)
-    turn k > 0    earlier ids + bridge ──► /v1/chat/completions/tokens
+    turn k > 0    earlier ids + bridge ──► /v1/chat/completions/tokens, or stock vLLM's own way (`RouteChoice`)
                   └─ or messages again, with the reason on `response.served`
 
 Every answer echoes the prompt's ids. Those of a tokens-in turn are compared with the ids sent; a difference is an
@@ -30,13 +30,14 @@ from verifiers_tito.clients.openai_chat_completions_client import (
     OpenAITool,
 )
 from verifiers_tito.clients.prompt_runs import PromptRun, PromptRuns
+from verifiers_tito.clients.route_choice import RouteChoice
 from verifiers_tito.clients.stitcher import AnyMessages, Stitcher, prefix_index
 from verifiers_tito.clients.template_input import TemplateInput
 from verifiers_tito.clients.tokenizer_choice import TokenizerChoice
-from verifiers_tito.errors import ConfigError, InvalidModelResponseError
+from verifiers_tito.errors import ConfigError, InvalidModelResponseError, ModelError
 from verifiers_tito.stitching import Conversation, Fallback, Stitched, TemplateReport
 from verifiers_tito.tokenization import ServerTokenizer
-from verifiers_tito.transport import AUTHENTICATION_ERRORS, RouteMissingError, decode, get, with_base_url
+from verifiers_tito.transport import AUTHENTICATION_ERRORS, ServerUnreachableError, decode, get, with_base_url
 from verifiers_tito.types import (
     ClientConfig,
     FallbackReason,
@@ -50,17 +51,14 @@ from verifiers_tito.types import (
 )
 from verifiers_tito.wire import routes
 from verifiers_tito.wire.answers import ChatAnswer, ModelsAnswer
-from verifiers_tito.wire.prompt_digest import PromptEcho
 from verifiers_tito.wire.requests import (
     chat_body,
     extra_headers,
     flatten_sampling_args,
     tokenize_body,
-    tokens_body,
     with_token_ids,
 )
-
-TOKENS_PATH = routes.CHAT_TOKENS.removeprefix(routes.API_ROOT)
+from verifiers_tito.wire.token_routes import TokenRoute
 
 
 class TokenizeResponse(BaseModel):
@@ -94,14 +92,19 @@ class _Turn:
 
 
 class OpenAIChatCompletionsTokenClient(OpenAIChatCompletionsClient):
-    """A client of a vLLM server with our plugin. On a server without it every turn goes in as messages, and says so.
+    """A client of a vLLM server: one with our plugin, or a stock one from 0.27 on. On others every turn goes in as
+    messages, and says so.
 
-    `stitching` is the configuration's, unless given here. Writes these keys of the rollout's state:
+    `stitching` and `route` are the configuration's, unless given here. Writes these keys of the rollout's state:
     `_cached_suffix_ids`, the ids with which the template closes an assistant turn, `_prefix_index` and `_prompt_runs`.
     """
 
     def __init__(
-        self, client_or_config: AsyncOpenAI | ClientConfig, *, stitching: StitchingConfig | None = None
+        self,
+        client_or_config: AsyncOpenAI | ClientConfig,
+        *,
+        stitching: StitchingConfig | None = None,
+        route: Route | str | None = None,
     ) -> None:
         super().__init__(client_or_config)
         config = stitching or (self.config.stitching if self.config else StitchingConfig())
@@ -110,7 +113,7 @@ class OpenAIChatCompletionsTokenClient(OpenAIChatCompletionsClient):
         self._tokenizers = TokenizerChoice(self._server, config, find_root=self._find_root)
         self._stitcher = Stitcher(self._tokenizers, guard, config)
         self._messages_in = MessagesIn(self._tokenizers, guard, config.control_text)
-        self._missing_route: Fallback | None = None
+        self._routes = RouteChoice(route or (self.config.route if self.config else None))
         self._warned: set[FallbackReason] = set()
 
     @cached_property
@@ -152,14 +155,22 @@ class OpenAIChatCompletionsTokenClient(OpenAIChatCompletionsClient):
             read=prefix_index(state).read(said),
         )
         self._tokenizers.prepare(model)
-        outcome = await self._stitch(state, turn.said, turn.template, read=turn.read)
+        try:
+            return await self._complete_turn(turn)
+        except ServerUnreachableError:
+            self._routes.start_over()
+            raise
+
+    async def _complete_turn(self, turn: _Turn) -> NativeCompletion:
+        outcome = await self._stitch(turn.state, turn.said, turn.template, read=turn.read)
         if isinstance(outcome, Stitched):
-            try:
-                return await self._complete_from_ids(
-                    turn, outcome.token_ids, _served(outcome, turn), earlier=outcome.earlier_prompt_ids
-                )
-            except RouteMissingError as error:
-                outcome = self._remember_missing_route(error)
+            served = _served(outcome, turn)
+            completion = await self._complete_from_ids(
+                turn, outcome.token_ids, served, earlier=outcome.earlier_prompt_ids
+            )
+            if not isinstance(completion, Fallback):
+                return completion
+            outcome = completion
         return await self._complete_from_messages(turn, outcome)
 
     async def get_prompt_ids(
@@ -209,8 +220,9 @@ class OpenAIChatCompletionsTokenClient(OpenAIChatCompletionsClient):
     async def _stitch(
         self, state: State, messages: AnyMessages, template: TemplateInput, *, read: Conversation | None = None
     ) -> Stitched | Fallback:
-        if self._missing_route is not None and state.get("trajectory"):
-            return self._missing_route
+        way = self._routes.current()
+        if isinstance(way, Fallback) and state.get("trajectory"):
+            return way
         outcome = await self._stitcher.stitch(state, messages, template, read=read)
         expected = (FallbackReason.FIRST_TURN, FallbackReason.THINKING_STRIPPED)
         if isinstance(outcome, Fallback) and outcome.detail and outcome.reason not in (*expected, *self._warned):
@@ -220,18 +232,26 @@ class OpenAIChatCompletionsTokenClient(OpenAIChatCompletionsClient):
 
     async def _complete_from_ids(
         self, turn: _Turn, token_ids: list[int], served: Served, *, earlier: list[int]
-    ) -> NativeCompletion:
+    ) -> NativeCompletion | Fallback:
+        """By the best route that the server takes, or why it takes none."""
         run = turn.runs.run(token_ids, earlier=earlier)
-        body = tokens_body(turn.body([]), run.wire_form, prompt_echo=PromptEcho.DIGEST)
-        served = replace(served, prefix_digest=run.digest.hexdigest())
-        completion = await self._complete(TOKENS_PATH, body, served=served, headers=turn.headers)
-        check_echo(run, completion.answer)
-        completion.note_prompt(token_ids)
-        return _with_cached_ids(completion)
+        while isinstance(way := self._routes.current(), TokenRoute):
+            served = replace(served, route=way.route, prefix_digest=run.digest.hexdigest())
+            body = way.body(turn.body([]), run.wire_form)
+            try:
+                completion = await self._complete(way.path, body, served=served, headers=turn.headers)
+                check_echo(run, completion.answer)
+            except ModelError as error:
+                self._routes.rule_out(way, error)
+                continue
+            self._routes.prove(way)
+            completion.note_prompt(token_ids)
+            return _with_cached_ids(completion)
+        return way
 
     async def _complete_from_messages(self, turn: _Turn, fallback: Fallback) -> NativeCompletion:
         messages = to_native_messages(turn.said)
-        guarded = await self._messages_in.guard(messages, turn.template, ids_can_be_sent=self._missing_route is None)
+        guarded = await self._messages_in.guard(messages, turn.template, ids_can_be_sent=self._routes.takes_ids)
         served = Served(
             route=Route.CHAT,
             reason=fallback.reason,
@@ -248,11 +268,10 @@ class OpenAIChatCompletionsTokenClient(OpenAIChatCompletionsClient):
                 retokenized_ids=len(ids) if turn.state.get("trajectory") else 0,
                 tokenizer="local",
             )
-            try:
-                return await self._complete_from_ids(turn, ids, in_ids, earlier=[])
-            except RouteMissingError as error:
-                self._remember_missing_route(error)
-                guarded = await self._messages_in.guard(messages, turn.template, ids_can_be_sent=False)
+            completion = await self._complete_from_ids(turn, ids, in_ids, earlier=[])
+            if not isinstance(completion, Fallback):
+                return completion
+            guarded = await self._messages_in.guard(messages, turn.template, ids_can_be_sent=False)
         served = replace(served, control_strings=cast(int, guarded))
         completion = await self._complete(CHAT_PATH, turn.body(messages), served=served, headers=turn.headers)
         return _with_cached_ids(_with_prompt_noted(completion, turn))
@@ -265,17 +284,6 @@ class OpenAIChatCompletionsTokenClient(OpenAIChatCompletionsClient):
             return None  # the turn itself will say so
         models = decode(answer, ModelsAnswer, operation=f"GET {routes.MODELS}").data
         return next((served.root for served in models if served.id == model), None)
-
-    def _remember_missing_route(self, error: RouteMissingError) -> Fallback:
-        """Later turns do not ask again; a new client does."""
-        if self._missing_route is None:
-            self.logger.warning(
-                "%s; turns go in as messages, and their histories are tokenized anew. Start vLLM with "
-                "VLLM_PLUGINS=verifiers_tito (or `tito serve`) to send token ids.",
-                error,
-            )
-        self._missing_route = Fallback(FallbackReason.ROUTE_MISSING, str(error))
-        return self._missing_route
 
 
 def check_echo(sent: PromptRun, answer: ChatAnswer) -> None:

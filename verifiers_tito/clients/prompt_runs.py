@@ -19,7 +19,10 @@ _REMEMBERED = 4
 
 @dataclass(frozen=True, slots=True, eq=False)
 class PromptRun:
-    """Ids (P,), a copy of them as they were sent, their JSON without its brackets, and their digest."""
+    """Ids (P,), a copy of them as they were sent, their JSON without its brackets, and their digest.
+
+    A run that has grown is used up: its copy is the longer run's now, so that no turn copies all ids.
+    """
 
     token_ids: list[int]
     sent: list[int]
@@ -34,7 +37,8 @@ class PromptRun:
         """The run of a longer list, which begins with the ids of this one."""
         new = token_ids[len(self.token_ids) :]
         separator = b"," if self.json and new else b""
-        return PromptRun(token_ids, list(token_ids), self.json + separator + _json(new), self.digest.extend(new))
+        self.sent.extend(new)
+        return PromptRun(token_ids, self.sent, self.json + separator + _json(new), self.digest.extend(new))
 
     @property
     def wire_form(self) -> msgspec.Raw:

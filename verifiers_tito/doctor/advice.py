@@ -6,7 +6,7 @@ from collections.abc import Iterator
 from importlib.util import find_spec
 
 from verifiers_tito.doctor.findings import Advice, Agreement, Answer, ServerFinding, TemplateFinding
-from verifiers_tito.wire import routes
+from verifiers_tito.types import Route
 
 RAW = "raw_logprobs"
 
@@ -14,10 +14,10 @@ RAW = "raw_logprobs"
 def server_advice(server: ServerFinding, template: TemplateFinding) -> Iterator[Advice]:
     """In the order in which it is worth doing."""
     serve = f"vllm serve {server.root or server.model} ..."
-    if server.later_turns != routes.CHAT_TOKENS:
+    if server.later_turns is not Route.CHAT_TOKENS:
         yield _token_route_advice(server, serve)
     yield from template_advice(template)
-    if server.later_turns == routes.CHAT_TOKENS and template.can_bridge and not server.conversation.works:
+    if server.later_turns.is_token_in and template.can_bridge and not server.conversation.works:
         yield Advice(reason=f"token-in did not work: {server.conversation.problem}")
     yield from _local_advice(server)
     yield from _parser_advice(server, template, serve)
@@ -63,9 +63,17 @@ def _token_route_advice(server: ServerFinding, serve: str) -> Advice:
             "not fit together",
             commands=("pip install --upgrade verifiers-tito    # where the server runs",),
         )
+    reason = (
+        "the server takes no token ids, so that every turn goes in as messages and histories are tokenized anew; vLLM "
+        "takes ids from 0.27 on, and loads the plugin from 0.26 on"
+    )
+    if server.later_turns is Route.CHAT_KV:
+        reason = (
+            "token ids go in by stock vLLM's own field, and each answer repeats the whole prompt; with the plugin an "
+            "answer does not grow with the history"
+        )
     return Advice(
-        reason="the server has no token route, so that every turn goes in as messages and histories are tokenized "
-        "anew; vLLM loads the plugin from 0.26 on",
+        reason=reason,
         commands=(
             "pip install verifiers-tito    # where the server runs, beside vLLM",
             f"VLLM_PLUGINS=verifiers_tito {serve} --enable-prompt-tokens-details",

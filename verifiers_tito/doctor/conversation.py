@@ -50,6 +50,7 @@ def judge(first: Response, second: Response) -> ConversationFinding:
         first_sampled_ids=len(before.completion_ids),
         second_prompt_ids=len(after.prompt_ids),
         tokenizer=served.tokenizer,
+        route=served.route,
     )
 
 

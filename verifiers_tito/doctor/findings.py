@@ -9,6 +9,7 @@ from dataclasses import dataclass
 from enum import StrEnum
 
 from verifiers_tito.stitching import Verdict
+from verifiers_tito.types import Route
 
 
 class Answer(StrEnum):
@@ -125,6 +126,8 @@ class ConversationFinding:
     first_sampled_ids: int = 0
     second_prompt_ids: int = 0
     tokenizer: str = ""
+    route: str = ""
+    """The second turn's (`vf.Route`)."""
 
 
 class ControlText(StrEnum):
@@ -164,7 +167,7 @@ class ServerFinding:
     root: str
     max_model_len: int | None
     routes: tuple[RouteFinding, ...]
-    later_turns: str
+    later_turns: Route
     token_route_problem: str
     prompt_echo: tuple[str, ...]
     tool_call_parser: ParserFinding

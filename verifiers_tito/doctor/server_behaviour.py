@@ -32,6 +32,22 @@ _LARGEST_LOG_PROBABILITY = 0.01
 """Zero, and room for rounding: what lies above is a logit."""
 
 
+class _Echo(msgspec.Struct):
+    prompt_token_ids: list[int] | None = None
+
+
+async def takes_ids_in_kv(provider: AsyncOpenAI, model: str) -> bool:
+    """Whether the chat route takes a prompt's ids in `kv_transfer_params`: the echo tells."""
+    ids = [1, 2, 3]
+    fields = {"max_completion_tokens": 1, "return_token_ids": True, "kv_transfer_params": {"prompt_token_ids": ids}}
+    body = chat_body(model=model, messages=[], tools=None, fields=fields)
+    try:
+        answer = decode(await post(provider, CHAT_PATH, body), _Echo, operation=f"POST {CHAT_PATH}")
+    except Error:
+        return False
+    return answer.prompt_token_ids == ids
+
+
 class _TopLogprob(msgspec.Struct):
     token: str
     logprob: float

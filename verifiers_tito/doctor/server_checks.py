@@ -28,16 +28,23 @@ from verifiers_tito.doctor.findings import (
 )
 from verifiers_tito.doctor.introduction import Introduction, introduce
 from verifiers_tito.doctor.local_checks import Local, check_local
-from verifiers_tito.doctor.server_behaviour import find_reasoning_parser, find_tool_call_parser, measure_logprobs
+from verifiers_tito.doctor.server_behaviour import (
+    find_reasoning_parser,
+    find_tool_call_parser,
+    measure_logprobs,
+    takes_ids_in_kv,
+)
 from verifiers_tito.doctor.template_checks import BY_SERVER, template_in_files, template_on_server
 from verifiers_tito.errors import ConfigError
 from verifiers_tito.transport import AUTHENTICATION_ERRORS, connect, with_base_url
-from verifiers_tito.types import ClientConfig, ControlTextPolicy
+from verifiers_tito.types import ClientConfig, ControlTextPolicy, Route
 from verifiers_tito.wire import routes
 
 TIMEOUT_SECONDS = 120.0
+KV = f"{routes.CHAT}, ids"
 ROUTES = (
     (routes.CHAT_TOKENS, "token ids in, messages out: this package's plugin"),
+    (KV, "token ids in kv_transfer_params: stock vLLM from 0.27 on"),
     (routes.CHAT, "messages in, messages out"),
     (routes.TOKENIZE, "the server's own template and tokenizer"),
     ("/inference/v1/generate", "token ids in and out; not used"),
@@ -80,9 +87,11 @@ async def _finding(
     provider: AsyncOpenAI, base_url: str, told: Introduction, local: Local, template: TemplateFinding
 ) -> ServerFinding:
     conversation = await converse(provider, told.model.id, tokenizer=local.tokenizer)
-    has_route = told.capabilities is not None or conversation.works
+    has_route = told.capabilities is not None or conversation.route == Route.CHAT_TOKENS
+    takes_kv = conversation.route == Route.CHAT_KV or await takes_ids_in_kv(provider, told.model.id)
     answered = {
         routes.CHAT_TOKENS: has_route,
+        KV: takes_kv,
         routes.CHAT: bool(conversation.first_turn),
         routes.TOKENIZE: template.is_examined and template.rendered_by == BY_SERVER,
     }
@@ -95,7 +104,7 @@ async def _finding(
         root=told.model.root or "",
         max_model_len=told.model.max_model_len,
         routes=_routes(told.paths, answered=answered),
-        later_turns=routes.CHAT_TOKENS if has_route else routes.CHAT,
+        later_turns=Route.CHAT_TOKENS if has_route else Route.CHAT_KV if takes_kv else Route.CHAT,
         token_route_problem="" if has_route else told.token_route_problem,
         prompt_echo=told.capabilities.prompt_echo if told.capabilities else (),
         tool_call_parser=await _tool_call_parser(provider, told),
@@ -112,7 +121,7 @@ def _routes(paths: frozenset[str] | None, *, answered: Mapping[str, bool]) -> tu
     def available(path: str) -> Answer:
         if answered.get(path):
             return Answer.YES
-        if path == routes.CHAT_TOKENS:
+        if path in (routes.CHAT_TOKENS, KV):
             return Answer.NO
         if paths is None:
             return Answer.UNKNOWN
@@ -145,7 +154,7 @@ async def _logprobs(provider: AsyncOpenAI, told: Introduction) -> LogprobsFindin
 
 def _injection(server: ServerFinding) -> InjectionFinding:
     """Contents can be kept text where a proven local tokenizer makes the ids, and ids can be sent."""
-    local, conversation, sends_ids = server.local, server.conversation, server.later_turns == routes.CHAT_TOKENS
+    local, conversation, sends_ids = server.local, server.conversation, server.later_turns.is_token_in
     is_local = conversation.tokenizer == "local" if conversation.works else local.agreement is Agreement.AGREES
     if sends_ids and is_local:
         effect, detail = ControlText.STAYS_TEXT, f"the client tokenizes them itself, with the files at {local.place}"

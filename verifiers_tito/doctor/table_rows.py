@@ -98,7 +98,7 @@ def _route_rows(server: ServerFinding) -> Iterator[Row]:
     if server.token_route_problem:
         yield Row(label="", value=server.token_route_problem, is_good=Answer.NO)
     what = "messages, tokenized anew every time"
-    if server.later_turns == routes.CHAT_TOKENS:
+    if server.later_turns.is_token_in:
         what = "token ids" if server.conversation.works else "token ids, were it not for the problem below"
     yield Row(label="later turns", value=f"{server.later_turns}: {what}")
 

@@ -48,6 +48,7 @@ class ServerOptions:
     reasoning_parser: str | None = None
     tool_call_parser: str | None = None
     block_size: int = 16
+    kv_token_ids: bool = True
 
     def __post_init__(self) -> None:
         if self.reasoning_parser not in (None, "qwen3"):
@@ -194,7 +195,7 @@ class FakeChat:
         limit = self._model.max_model_len
         if path == CHAT_TOKENS:
             prompt_ids, rendered = self._sent_tokens(body, raw=raw), True
-        elif (body.kv_transfer_params or {}).get("prompt_token_ids") is not None:
+        elif self._options.kv_token_ids and (body.kv_transfer_params or {}).get("prompt_token_ids") is not None:
             prompt_ids, rendered = self._transferred_tokens(body), False
         else:
             prompt_ids, rendered = self.render(body), True

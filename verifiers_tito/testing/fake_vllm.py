@@ -30,9 +30,10 @@ class FakeVLLM:
         async with FakeVLLM(FakeModel(folder=folder), script=replies(["Hello."])) as fake:
             client = AsyncOpenAI(base_url=fake.base_url, api_key="EMPTY")
 
-    `token_route=False` makes it look like a stock vLLM, without `/v1/chat/completions/tokens`. `reasoning_parser` and
-    `tool_call_parser` are vLLM's flags of the same names. Several fakes of one folder can share `tokenizer`
-    (`load_tokenizer(folder)`), whose loading takes most of the start. It answers while the event loop runs.
+    `token_route=False` makes it look like a stock vLLM, without `/v1/chat/completions/tokens`, and `kv_token_ids=False`
+    like one before 0.27, which passes over ids in `kv_transfer_params`. `reasoning_parser` and `tool_call_parser` are
+    vLLM's flags of the same names. Several fakes of one folder can share `tokenizer` (`load_tokenizer(folder)`), whose
+    loading takes most of the start. It answers while the event loop runs.
     """
 
     def __init__(
@@ -42,6 +43,7 @@ class FakeVLLM:
         script: Script,
         api_key: str | None = None,
         token_route: bool = True,
+        kv_token_ids: bool = True,
         reasoning_parser: str | None = None,
         tool_call_parser: str | None = None,
         block_size: int = 16,
@@ -53,7 +55,10 @@ class FakeVLLM:
         self._api_key = api_key
         self._token_route = token_route
         self._options = ServerOptions(
-            reasoning_parser=reasoning_parser, tool_call_parser=tool_call_parser, block_size=block_size
+            reasoning_parser=reasoning_parser,
+            tool_call_parser=tool_call_parser,
+            block_size=block_size,
+            kv_token_ids=kv_token_ids,
         )
         self._running: _Running | None = None
 

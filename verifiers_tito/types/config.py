@@ -9,6 +9,7 @@ from urllib.parse import urlsplit
 from pydantic import BaseModel, ConfigDict, Field, ValidationError, field_validator
 
 from verifiers_tito.errors import ConfigError
+from verifiers_tito.types.serving import Route
 from verifiers_tito.types.stitching_config import StitchingConfig
 
 _OLD_SPELLING = {"api_base_url": "base_url"}
@@ -20,8 +21,9 @@ class ClientConfig(BaseModel):
     `base_url` (or its older spelling `api_base_url`) ends in `/v1`. The key is `api_key`, or the value of the
     environment variable that `api_key_var` names, or "EMPTY", which a vLLM without `--api-key` accepts. Of the
     environment only the usual proxy and certificate variables are read besides, so that no request or key goes to an
-    address that is not written here. Times are seconds. Unknown fields are refused by name; key and headers are in no
-    `repr`, dump or error message.
+    address that is not written here. `route` is the one way in which prompts may go in ("chat": as messages); without
+    it a client finds out which way the server takes. Times are seconds. Unknown fields are refused by name; key and
+    headers are in no `repr`, dump or error message.
     """
 
     model_config = ConfigDict(frozen=True, extra="forbid", hide_input_in_errors=True)
@@ -34,6 +36,7 @@ class ClientConfig(BaseModel):
     max_connections: int = Field(default=28_000, gt=0)
     max_retries: int = Field(default=10, ge=0)
     extra_headers: dict[str, str] = Field(default_factory=dict, repr=False, exclude=True)
+    route: Route | None = None
     stitching: StitchingConfig = Field(default_factory=StitchingConfig, exclude=True)
 
     def __init__(self, **fields: Any) -> None:

@@ -16,6 +16,8 @@ class Route(StrEnum):
     """Messages in: the server rendered and tokenized them."""
     CHAT_TOKENS = "chat/tokens"
     """Token ids in, through our plugin's `/v1/chat/completions/tokens`."""
+    CHAT_KV = "chat/kv"
+    """Token ids in, in the `kv_transfer_params` of stock vLLM's chat route (0.27 or later)."""
 
     @property
     def is_token_in(self) -> bool:
@@ -47,6 +49,8 @@ class FallbackReason(StrEnum):
     PROMPT_FLAGS = "request changes how the prompt ends"
     """`echo`, `continue_final_message`, `add_generation_prompt` or the like was set."""
     ROUTE_MISSING = "server has no token route"
+    ROUTE_CHOSEN = "messages in by configuration"
+    """`route="chat"`: somebody wants to see what messages cost, say."""
     TOKENIZE_MISSING = "server has no /tokenize"
     TOKENIZER_MISMATCH = "local tokenizer differs from the server's"
     """And the server has no /tokenize to use in its place."""

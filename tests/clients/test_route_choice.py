@@ -1,0 +1,168 @@
+"""By which route token ids go in, and that the trajectory is the same whichever it is."""
+
+from __future__ import annotations
+
+import logging
+from typing import Any
+
+import pytest
+
+import verifiers_tito as vf
+from tests.clients.turns import QUESTION, config_of, fresh_state, go_on, say, take_turn
+from tests.conftest import FakeMaker
+from verifiers_tito.clients.route_choice import RouteChoice
+from verifiers_tito.stitching import Fallback
+from verifiers_tito.transport import RequestRefusedError, RouteMissingError, ServerError
+from verifiers_tito.wire.token_routes import TOKEN_ROUTES
+
+OURS, KV = TOKEN_ROUTES
+MISSING, REFUSED = RouteMissingError("404"), RequestRefusedError("400: no messages")
+BROKEN = vf.InvalidModelResponseError("another prompt")
+NEXT = vf.UserMessage(content="And 3+3?")
+OLD = {"token_route": False, "kv_token_ids": False}
+
+
+@pytest.mark.parametrize(
+    ("errors", "left"),
+    [
+        ([], OURS),
+        ([(OURS, MISSING)], KV),
+        ([(OURS, MISSING), (KV, REFUSED)], Fallback(vf.FallbackReason.ROUTE_MISSING, "404; 400: no messages")),
+        ([(OURS, MISSING), (KV, BROKEN)], Fallback(vf.FallbackReason.ROUTE_MISSING, "404; another prompt")),
+    ],
+)
+def test_the_best_route_that_is_left_is_taken(errors: list[Any], left: Any) -> None:
+    choice = RouteChoice()
+    for way, error in errors:
+        choice.rule_out(way, error)
+    assert choice.current() == left
+    choice.start_over()
+    assert choice.current() == OURS
+
+
+@pytest.mark.parametrize(
+    ("way", "error"),
+    [
+        (OURS, REFUSED),
+        (OURS, BROKEN),
+        (OURS, ServerError("500")),
+        (KV, ServerError("500")),
+        (KV, vf.OverlongPromptError("8193")),
+    ],
+)
+def test_what_any_route_would_have_answered_rules_none_out(way: Any, error: vf.Error) -> None:
+    choice = RouteChoice()
+    with pytest.raises(type(error)):
+        choice.rule_out(way, error)
+    assert choice.current() == OURS
+
+
+def test_a_proven_route_is_not_ruled_out_by_a_bad_answer_but_by_a_server_that_lost_it() -> None:
+    choice = RouteChoice()
+    choice.rule_out(OURS, MISSING)
+    choice.prove(KV)
+    for error in (REFUSED, BROKEN):
+        with pytest.raises(type(error)):
+            choice.rule_out(KV, error)
+    choice.rule_out(KV, MISSING)
+    assert not choice.takes_ids
+
+
+def test_a_route_that_somebody_wants_is_the_only_one_and_its_name_is_checked() -> None:
+    choice = RouteChoice("chat/kv")
+    assert choice.current() == KV
+    with pytest.raises(RouteMissingError, match=r"404 \(route='chat/kv' allows no other way\)"):
+        choice.rule_out(KV, MISSING)
+    assert RouteChoice(vf.Route.CHAT).current() == Fallback(vf.FallbackReason.ROUTE_CHOSEN)
+    with pytest.raises(vf.ConfigError, match="'chat', 'chat/tokens', 'chat/kv', got 'telnet'"):
+        RouteChoice("telnet")
+    with pytest.raises(vf.ConfigError, match="route"):
+        vf.ClientConfig(route="telnet")
+
+
+@pytest.mark.parametrize("parser", [{}, {"tool_call_parser": "hermes", "reasoning_parser": "qwen3"}])
+async def test_every_route_makes_the_same_trajectory(qwen3_fake: FakeMaker, parser: dict[str, str]) -> None:
+    text = '<think>\nhm\n</think>\n\nwell\n<tool_call>\n{"name": "add", "arguments": {"a": 1}}\n</tool_call>'
+    tools = [vf.Tool(name="add", description="Adds.", parameters={"type": "object"})] if parser else None
+    seen = []
+    for route in ("chat/tokens", "chat/kv"):
+        async with (
+            qwen3_fake(say(text), **parser) as fake,
+            vf.OpenAIChatCompletionsTokenClient(config_of(fake, route=route)) as client,
+        ):
+            state = fresh_state()
+            await take_turn(client, state, [QUESTION], tools=tools)
+            later = [await go_on(client, state, NEXT, tools=tools) for _ in range(2)]
+            assert {response.served.label for response in later} == {route}
+        seen.append(
+            [
+                (
+                    response.message.tokens,
+                    response.message.content,
+                    response.message.reasoning_content,
+                    [call.name for call in response.message.tool_calls or ()],
+                    response.served.prefix_digest,
+                )
+                for response in later
+            ]
+        )
+    assert seen[0] == seen[1]
+
+
+async def test_a_stock_server_is_found_out_once_and_is_no_reason_for_a_warning(
+    qwen3_fake: FakeMaker, caplog: pytest.LogCaptureFixture
+) -> None:
+    async with (
+        qwen3_fake(say("4"), token_route=False) as fake,
+        vf.OpenAIChatCompletionsTokenClient(config_of(fake)) as client,
+    ):
+        state = fresh_state()
+        await take_turn(client, state, [QUESTION])
+        with caplog.at_level(logging.WARNING):
+            labels = [(await go_on(client, state, NEXT)).served.label for _ in range(3)]
+    assert labels == ["chat/kv"] * 3
+    assert not caplog.records
+
+
+async def test_by_configuration_every_turn_goes_in_as_messages(qwen3_fake: FakeMaker) -> None:
+    async with (
+        qwen3_fake(say("4")) as fake,
+        vf.OpenAIChatCompletionsTokenClient(config_of(fake, route="chat")) as client,
+    ):
+        state = fresh_state()
+        await take_turn(client, state, [QUESTION])
+        response = await go_on(client, state, NEXT)
+    assert response.served.label == "chat (messages in by configuration)"
+
+
+async def test_a_route_that_has_to_be_taken_and_is_not_there_is_an_error(qwen3_fake: FakeMaker) -> None:
+    async with (
+        qwen3_fake(say("4"), **OLD) as fake,
+        vf.OpenAIChatCompletionsTokenClient(config_of(fake, route="chat/tokens")) as client,
+    ):
+        state = fresh_state()
+        await take_turn(client, state, [QUESTION])
+        with pytest.raises(vf.ModelError, match="allows no other way"):
+            await go_on(client, state, NEXT)
+
+
+async def test_a_server_that_went_away_is_asked_anew_when_it_is_back(qwen3_fake: FakeMaker) -> None:
+    async with (
+        qwen3_fake(say("4"), **OLD) as old,
+        qwen3_fake(say("4")) as new,
+        vf.OpenAIChatCompletionsTokenClient(config_of(old)) as client,
+    ):
+        state = fresh_state()
+        await take_turn(client, state, [QUESTION])
+        assert (await go_on(client, state, NEXT)).served.reason is vf.FallbackReason.ROUTE_MISSING
+        move(client, "http://127.0.0.1:9/v1")
+        with pytest.raises(vf.ModelError, match="cannot be reached"):
+            await go_on(client, state, NEXT)
+        move(client, new.base_url)
+        assert (await go_on(client, state, NEXT)).served.label == "chat/tokens"
+
+
+def move(client: vf.OpenAIChatCompletionsTokenClient, base_url: str) -> None:
+    """Another server at the client's address, as far as the client can tell."""
+    client.client.base_url = base_url
+    client.token_client.base_url = base_url.removesuffix("/v1")

@@ -1,0 +1,77 @@
+"""Which way of sending token ids one server takes: found out by use, the best first, and proven by the echo.
+
+A route that does not exist answers 404. Stock vLLM's own way is a field that older servers do not know and pass over:
+they render the (empty) messages instead, which the echoed ids show. Either way the next route is tried with the same
+turn, so that none is lost; what was found holds until the server goes away.
+"""
+
+from __future__ import annotations
+
+import logging
+
+from verifiers_tito.errors import ConfigError, InvalidModelResponseError, ModelError
+from verifiers_tito.stitching import Fallback
+from verifiers_tito.transport import RequestRefusedError, RouteMissingError
+from verifiers_tito.types import FallbackReason, Route
+from verifiers_tito.wire.token_routes import TOKEN_ROUTES, TokenRoute
+
+
+class RouteChoice:
+    """The routes of one server. `wanted` allows that one only: no other is tried instead."""
+
+    def __init__(self, wanted: Route | str | None = None) -> None:
+        if wanted is not None and wanted not in list(Route):
+            known = ", ".join(repr(str(route)) for route in Route)
+            raise ConfigError(f"route must be one of {known}, got {wanted!r}")
+        self._wanted = None if wanted is None else Route(wanted)
+        self._ruled_out: dict[Route, str] = {}
+        self._proven: set[Route] = set()
+        self._logger = logging.getLogger(__name__)
+
+    def current(self) -> TokenRoute | Fallback:
+        """The route for the next turn, or why it has to go in as messages."""
+        if self._wanted is Route.CHAT:
+            return Fallback(FallbackReason.ROUTE_CHOSEN)
+        left = (way for way in TOKEN_ROUTES if way.route not in self._ruled_out)
+        wanted = (way for way in left if self._wanted in (None, way.route))
+        return next(wanted, None) or Fallback(FallbackReason.ROUTE_MISSING, "; ".join(self._ruled_out.values()))
+
+    @property
+    def takes_ids(self) -> bool:
+        """Whether there is a route left, as far as is known."""
+        return isinstance(self.current(), TokenRoute)
+
+    def prove(self, way: TokenRoute) -> None:
+        """The server was seen to take exactly the ids that were sent this way."""
+        self._proven.add(way.route)
+
+    def rule_out(self, way: TokenRoute, error: ModelError) -> None:
+        """Takes `error` for the answer of a server that does not have this route. Raises it where it is another."""
+        if not self._speaks_against(way, error):
+            raise error
+        if self._wanted is not None:
+            raise type(error)(f"{error} (route={str(self._wanted)!r} allows no other way)") from error
+        if way.route in self._ruled_out:
+            return
+        self._proven.discard(way.route)
+        self._ruled_out[way.route] = str(error)
+        left = self.current()
+        if isinstance(left, TokenRoute):
+            self._logger.info("%s: token ids go in by %s instead", error, left.route)
+            return
+        self._logger.warning(
+            "%s; turns go in as messages, and their histories are tokenized anew. Start vLLM with "
+            "VLLM_PLUGINS=verifiers_tito (or `tito serve`) to send token ids.",
+            left.detail,
+        )
+
+    def start_over(self) -> None:
+        """Another server may answer at this address from now on."""
+        self._ruled_out.clear()
+        self._proven.clear()
+
+    def _speaks_against(self, way: TokenRoute, error: ModelError) -> bool:
+        if isinstance(error, RouteMissingError):
+            return True
+        unproven = not way.is_ours and way.route not in self._proven
+        return unproven and isinstance(error, RequestRefusedError | InvalidModelResponseError)
