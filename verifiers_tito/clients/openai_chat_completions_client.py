@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from typing import Any, cast
 
 from openai import AsyncOpenAI
@@ -11,7 +12,7 @@ from verifiers_tito.clients.client import Client
 from verifiers_tito.clients.native_completion import NativeCompletion, answer_of, native_completion
 from verifiers_tito.clients.native_messages import to_native_message, to_native_messages, to_native_tool
 from verifiers_tito.errors import EmptyModelResponseError, InvalidModelResponseError
-from verifiers_tito.transport import AUTHENTICATION_ERRORS, connect, decode, post
+from verifiers_tito.transport import AUTHENTICATION_ERRORS, RetryBudget, connect, decode, post
 from verifiers_tito.types import (
     ClientConfig,
     FallbackReason,
@@ -78,7 +79,8 @@ class OpenAIChatCompletionsClient(Client[AsyncOpenAI, OpenAIChatMessages, OpenAI
         )
         served = Served(route=Route.CHAT, reason=FallbackReason.MESSAGES_ONLY)
         headers = {**extra_headers(sampling_args), **(kwargs.get("extra_headers") or {})}
-        return await self._complete(CHAT_PATH, body, served=served, headers=headers)
+        budget = self.retry_budget(kwargs.get("state") or {})
+        return await self._complete(CHAT_PATH, body, served=served, headers=headers, budget=budget)
 
     async def raise_from_native_response(self, response: OpenAIChatResponse) -> None:
         choices = answer_of(response).choices
@@ -100,12 +102,26 @@ class OpenAIChatCompletionsClient(Client[AsyncOpenAI, OpenAIChatMessages, OpenAI
         served = response.served if isinstance(response, NativeCompletion) else None
         return to_response(answer, served or Served(route=Route.CHAT, reason=FallbackReason.MESSAGES_ONLY))
 
+    def retry_budget(self, state: dict[str, Any]) -> RetryBudget:
+        """The rollout's, kept in its state as `_retry_budget`."""
+        most = self.config.max_retries_per_rollout if self.config else ClientConfig().max_retries_per_rollout
+        budget: RetryBudget = state.setdefault("_retry_budget", RetryBudget(left=most))
+        return budget
+
     async def _complete(
-        self, path: str, body: dict[str, Any], *, served: Served, headers: dict[str, str] | None
+        self,
+        path: str,
+        body: dict[str, Any],
+        *,
+        served: Served,
+        headers: dict[str, str] | None,
+        budget: RetryBudget | None = None,
     ) -> NativeCompletion:
-        answer_body = await post(self.client, path, body, headers=headers)
+        used = budget.used if budget else 0
+        answer_body = await post(self.client, path, body, headers=headers, budget=budget)
         answer = decode(answer_body, ChatAnswer, operation=f"POST {path}")
-        return native_completion(answer_body, answer, served)
+        retries = budget.used - used if budget else 0
+        return native_completion(answer_body, answer, replace(served, retries=retries) if retries else served)
 
 
 def to_response(answer: ChatAnswer, served: Served) -> Response:

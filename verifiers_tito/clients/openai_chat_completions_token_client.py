@@ -239,7 +239,9 @@ class OpenAIChatCompletionsTokenClient(OpenAIChatCompletionsClient):
             served = replace(served, route=way.route, prefix_digest=run.digest.hexdigest())
             body = way.body(turn.body([]), run.wire_form)
             try:
-                completion = await self._complete(way.path, body, served=served, headers=turn.headers)
+                completion = await self._complete(
+                    way.path, body, served=served, headers=turn.headers, budget=self.retry_budget(turn.state)
+                )
                 check_echo(run, completion.answer)
             except ModelError as error:
                 self._routes.rule_out(way, error)
@@ -273,7 +275,9 @@ class OpenAIChatCompletionsTokenClient(OpenAIChatCompletionsClient):
                 return completion
             guarded = await self._messages_in.guard(messages, turn.template, ids_can_be_sent=False)
         served = replace(served, control_strings=cast(int, guarded))
-        completion = await self._complete(CHAT_PATH, turn.body(messages), served=served, headers=turn.headers)
+        completion = await self._complete(
+            CHAT_PATH, turn.body(messages), served=served, headers=turn.headers, budget=self.retry_budget(turn.state)
+        )
         return _with_cached_ids(_with_prompt_noted(completion, turn))
 
     async def _find_root(self, model: str) -> str | None:

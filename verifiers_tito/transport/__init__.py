@@ -7,11 +7,13 @@ from verifiers_tito.transport.error_mapping import (
     ServerError,
     ServerUnreachableError,
 )
+from verifiers_tito.transport.retry_policy import RetryBudget
 from verifiers_tito.transport.transport import connect, decode, get, post, with_base_url
 
 __all__ = [
     "AUTHENTICATION_ERRORS",
     "RequestRefusedError",
+    "RetryBudget",
     "RouteMissingError",
     "ServerError",
     "ServerUnreachableError",

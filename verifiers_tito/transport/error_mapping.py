@@ -6,7 +6,12 @@ a class of `verifiers_tito.errors`, with the server's own words in the message.
 
 from __future__ import annotations
 
+import math
 import re
+import time
+from collections.abc import Mapping
+from email.utils import parsedate_to_datetime
+from types import MappingProxyType
 
 import msgspec
 import openai
@@ -16,6 +21,10 @@ from verifiers_tito.wire.answers import ErrorAnswer, ErrorDetail
 
 AUTHENTICATION_ERRORS = (openai.AuthenticationError, openai.PermissionDeniedError)
 
+EMPTY: Mapping[str, str] = MappingProxyType({})
+
+_NOT_NOW = (408, 409, 425, 429)
+"""Timeouts, conflicts and limits."""
 _OVERLONG = re.compile(
     r"maximum context length"
     r"|longer than the maximum model length"
@@ -29,12 +38,20 @@ class ServerUnreachableError(ModelError):
     """No answer: the server cannot be reached, or the connection broke, or it took too long."""
 
     retryable = True
+    may_be_tried_again = True
+    retry_after: float | None = None
 
 
 class ServerError(ModelError):
-    """The server answered with a 5xx or asked to slow down."""
+    """The server answered with a 5xx or asked to come back later: `retry_after` seconds, where it said when.
+    `may_be_tried_again` is false where it said not to."""
 
     retryable = True
+
+    def __init__(self, message: str, *, retry_after: float | None = None, may_be_tried_again: bool = True) -> None:
+        super().__init__(message)
+        self.retry_after = retry_after
+        self.may_be_tried_again = may_be_tried_again
 
 
 class RequestRefusedError(ModelError):
@@ -60,12 +77,15 @@ def map_provider_error(error: openai.OpenAIError, *, operation: str) -> Exceptio
             "is it running?"
         )
     if isinstance(error, openai.APIStatusError):
-        return map_status(error.status_code, error.response.content, operation=operation)
+        return map_status(
+            error.status_code, error.response.content, headers=error.response.headers, operation=operation
+        )
     return ModelError(f"{operation}: {error}")
 
 
-def map_status(status: int, body: bytes, *, operation: str) -> Error:
-    """The error for an answer with this status; its words are quoted."""
+def map_status(status: int, body: bytes, *, headers: Mapping[str, str] = EMPTY, operation: str) -> Error:
+    """The error for an answer with this status; its words are quoted. `headers` in small letters, or any that do not
+    care about letters."""
     answer = _decode_error(body)
     detail = answer.error or ErrorDetail(message=answer.detail or "")
     words = detail.message or body[:500].decode("utf-8", "replace")
@@ -74,9 +94,23 @@ def map_status(status: int, body: bytes, *, operation: str) -> Error:
         return OverlongPromptError(message)
     if status == 501 or (status in (404, 405) and answer.error is None):
         return RouteMissingError(message)
-    if status == 429 or status >= 500:
-        return ServerError(message)
+    if status in _NOT_NOW or status >= 500:
+        forbidden = headers.get("x-should-retry") == "false"
+        return ServerError(message, retry_after=_retry_after(headers), may_be_tried_again=not forbidden)
     return RequestRefusedError(message)
+
+
+def _retry_after(headers: Mapping[str, str]) -> float | None:
+    """Seconds; None where the server does not say, or says what nobody can read."""
+    told = headers.get("retry-after", "")
+    try:
+        seconds = float(told)
+    except ValueError:
+        try:
+            seconds = parsedate_to_datetime(told).timestamp() - time.time()
+        except ValueError:
+            return None
+    return max(seconds, 0.0) if math.isfinite(seconds) else None
 
 
 def _decode_error(body: bytes) -> ErrorAnswer:

@@ -1,14 +1,15 @@
 """Posting a JSON body through a user's `AsyncOpenAI`, and typed answers back.
 
-The provider's client gives the address, key, headers, timeouts, connection pool and retries; encoding, decoding
-and errors are ours, because its models cost tens of milliseconds on an answer with log-probabilities. This module
-knows no route and no field.
+The provider's client gives the address, key, headers, timeouts, connection pool and number of retries. The retries
+themselves are ours, and so are encoding, decoding and errors, because its models cost tens of milliseconds on an answer
+with log-probabilities. This module knows no route and no field.
 """
 
 from __future__ import annotations
 
 from collections.abc import Awaitable, Mapping
 from typing import Any, TypeVar
+from weakref import WeakKeyDictionary
 
 import msgspec
 import openai
@@ -16,11 +17,15 @@ from openai import AsyncOpenAI
 
 from verifiers_tito.errors import InvalidModelResponseError, UnencodableTextError
 from verifiers_tito.transport.error_mapping import map_provider_error
+from verifiers_tito.transport.retry_policy import RetryBudget, RetryPolicy
+from verifiers_tito.transport.retrying import Retrying
 from verifiers_tito.types import ClientConfig
 
 AnswerT = TypeVar("AnswerT")
 
 _JSON = {"Content-Type": "application/json"}
+_RETRYING: WeakKeyDictionary[AsyncOpenAI, Retrying] = WeakKeyDictionary()
+"""What is remembered of a client's server, by the client and its copies."""
 
 
 def connect(config: ClientConfig) -> AsyncOpenAI:
@@ -44,27 +49,47 @@ def with_base_url(client: AsyncOpenAI, base_url: str) -> AsyncOpenAI:
     """The same client at another address: its key, headers, limits and connections."""
     copied = client.with_options(base_url=base_url)
     copied.organization, copied.project = client.organization, client.project  # which copies look up again
+    _RETRYING[copied] = _retrying(client)
     return copied
 
 
 async def post(
-    client: AsyncOpenAI, path: str, body: Mapping[str, Any], *, headers: Mapping[str, str] | None = None
+    client: AsyncOpenAI,
+    path: str,
+    body: Mapping[str, Any],
+    *,
+    headers: Mapping[str, str] | None = None,
+    budget: RetryBudget | None = None,
 ) -> bytes:
-    """Posts `body` to `path` (relative to the client's base URL); the raw answer, or one of our errors."""
-    options: Any = {"headers": {**_JSON, **(headers or {})}}
+    """Posts `body` to `path` (relative to the client's base URL); the raw answer, or one of our errors. `budget` is the
+    rollout's."""
     try:
         content = msgspec.json.encode(body)
     except UnicodeEncodeError as error:  # half a surrogate pair: a file name or output that was not UTF-8
         raise UnencodableTextError(
             f"POST {path}: a message holds a character that is none in UTF-8: {error.reason} at {error.start}"
         ) from error
-    sent = client.post(path, content=content, cast_to=bytes, options=options)
-    return await _answer(sent, operation=f"POST {path}")
+
+    def send(attempt: dict[str, str]) -> Awaitable[bytes]:
+        options: Any = {"headers": {**_JSON, **attempt, **(headers or {})}, "max_retries": 0}
+        return _answer(client.post(path, content=content, cast_to=bytes, options=options), operation=f"POST {path}")
+
+    return await _retrying(client).run(send, budget=budget)
 
 
 async def get(client: AsyncOpenAI, path: str) -> bytes:
     """The raw answer to a GET of `path` (relative to the client's base URL), or one of our errors."""
-    return await _answer(client.get(path, cast_to=bytes), operation=f"GET {path}")
+
+    def send(attempt: dict[str, str]) -> Awaitable[bytes]:
+        options: Any = {"headers": attempt, "max_retries": 0}
+        return _answer(client.get(path, cast_to=bytes, options=options), operation=f"GET {path}")
+
+    return await _retrying(client).run(send)
+
+
+def _retrying(client: AsyncOpenAI) -> Retrying:
+    """As many retries as the provider's client would make."""
+    return _RETRYING.setdefault(client, Retrying(policy=RetryPolicy(most_retries=client.max_retries)))
 
 
 async def _answer(sent: Awaitable[bytes], *, operation: str) -> bytes:

@@ -22,8 +22,9 @@ class ClientConfig(BaseModel):
     environment variable that `api_key_var` names, or "EMPTY", which a vLLM without `--api-key` accepts. Of the
     environment only the usual proxy and certificate variables are read besides, so that no request or key goes to an
     address that is not written here. `route` is the one way in which prompts may go in ("chat": as messages); without
-    it a client finds out which way the server takes. Times are seconds. Unknown fields are refused by name; key and
-    headers are in no `repr`, dump or error message.
+    it a client finds out which way the server takes. A request is tried again up to `max_retries` times, and all
+    requests of a rollout up to `max_retries_per_rollout` times. Times are seconds. Unknown fields are refused by name;
+    key and headers are in no `repr`, dump or error message.
     """
 
     model_config = ConfigDict(frozen=True, extra="forbid", hide_input_in_errors=True)
@@ -35,6 +36,7 @@ class ClientConfig(BaseModel):
     connect_timeout: float = Field(default=5.0, gt=0)
     max_connections: int = Field(default=28_000, gt=0)
     max_retries: int = Field(default=10, ge=0)
+    max_retries_per_rollout: int = Field(default=100, ge=0)
     extra_headers: dict[str, str] = Field(default_factory=dict, repr=False, exclude=True)
     route: Route | None = None
     stitching: StitchingConfig = Field(default_factory=StitchingConfig, exclude=True)

@@ -68,6 +68,7 @@ class Served:
     that were kept from becoming control ids, `control_strings` those that became control ids (policy "warn").
     `template_key` names the model, tools and template arguments the prompt was rendered with: turns can only be
     stitched to each other when it is the same. `messages_digest` names the messages as they were when they were sent.
+    `retries` were needed until the server answered.
     """
 
     route: Route
@@ -83,6 +84,7 @@ class Served:
     prefix_digest: str = ""
     template_key: str = ""
     messages_digest: str = ""
+    retries: int = 0
 
     @property
     def label(self) -> str:
