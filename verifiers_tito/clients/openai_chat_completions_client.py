@@ -153,9 +153,15 @@ def _reasoning(choice: ChoiceAnswer) -> str | None:
 
 
 def _turn_tokens(answer: ChatAnswer, choice: ChoiceAnswer) -> TurnTokens | None:
-    """The turn's ids; None where the server sent none, an error where it sent them without log-probabilities."""
+    """The turn's ids; None where the server sent none, an error where they do not fit to its counts or to the
+    log-probabilities."""
     if answer.prompt_token_ids is None or choice.token_ids is None:
         return None
+    counted = answer.usage.prompt_tokens if answer.usage else 0
+    if counted and counted != len(answer.prompt_token_ids):
+        raise InvalidModelResponseError(
+            f"the answer echoes {len(answer.prompt_token_ids)} prompt ids and counts {counted} prompt tokens"
+        )
     entries = (choice.logprobs.content if choice.logprobs else None) or []
     return TurnTokens(
         prompt_ids=answer.prompt_token_ids,

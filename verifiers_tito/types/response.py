@@ -12,6 +12,9 @@ from verifiers_tito.errors import InvalidModelResponseError
 from verifiers_tito.types.messages import AssistantMessage, DictLike
 from verifiers_tito.types.serving import Served
 
+MINUS_INFINITY = -9999.0
+"""JSON has no infinity; vLLM writes this instead."""
+
 FinishReason = Literal["stop", "length", "tool_calls"]
 
 
@@ -32,6 +35,12 @@ class TurnTokens:
             raise InvalidModelResponseError(
                 f"the answer holds {len(self.completion_ids)} sampled ids but "
                 f"{len(self.completion_logprobs)} log-probabilities; they must pair one to one"
+            )
+        lowest = min(self.completion_logprobs, default=0.0)
+        if lowest <= MINUS_INFINITY:
+            raise InvalidModelResponseError(
+                f"the answer holds the log-probability {lowest} at index {self.completion_logprobs.index(lowest)}, by "
+                "which vLLM means minus infinity: no token can have been sampled with it"
             )
 
 
