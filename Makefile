@@ -1,7 +1,7 @@
 # make demo   real rollouts on a local vLLM      make test   everything, real vLLM included
 # make fast   what needs no vLLM, in seconds     make check  lint, format, types, import order
 # make corpus bridges over many real templates   make docs   the tables in docs/, written anew
-# make bench  what the client costs a turn
+# make bench  what the client costs a turn       make latency   what a turn takes on a real server
 
 VENV := .venv
 BIN := $(VENV)/bin
@@ -12,7 +12,7 @@ PYTEST := $(BIN)/python -m pytest
 # Tests start dozens of Python processes: compiling the package anew in each would take most of their time.
 unexport PYTHONDONTWRITEBYTECODE
 
-.PHONY: demo test fast corpus check lint models docs bench clean
+.PHONY: demo test fast corpus check lint models docs bench latency clean
 .DEFAULT_GOAL := demo
 
 demo: $(MODELS)/smollm2.stamp
@@ -33,6 +33,9 @@ docs: $(MODELS)/corpus.stamp
 
 bench: models
 	@$(BIN)/python -m benchmarks.client_cost
+
+latency: models
+	@$(BIN)/python -m benchmarks.latency
 
 check: lint
 	@$(PYTEST) tests/test_layers.py

@@ -196,7 +196,7 @@ async def run(options: argparse.Namespace) -> int:
     later = [step["response"].served for state in states for step in state["trajectory"][1:]]
     if later and not any(served.route.is_token_in for served in later):
         console.print(f"token-in does not work here: every turn went in as messages ({later[0].reason}).")
-        console.print("What to change: tito doctor URL", style="bold")
+        console.print(f"What to change: tito doctor {engine.base_url}", style="bold", soft_wrap=True)
         return 1
     return 1 if any(state["error"] is not None for state in states) else 0
 
@@ -213,7 +213,7 @@ def main(argv: Sequence[str] | None = None) -> int:
     parser.add_argument("--max-turns", type=int, default=5, help="guesses in a rollout (default: 5)")
     parser.add_argument("--max-tokens", type=int, default=16, help="sampled tokens in a turn (default: 16)")
     parser.add_argument("--temperature", type=float, default=1.0, help="sampling temperature (default: 1.0)")
-    parser.add_argument("--out", type=Path, help="file for the datums (default: runs/demo/datums.jsonl)")
+    parser.add_argument("--out", type=Path, help="file for the datums (default: datums.jsonl below runs/)")
     options = parser.parse_args(argv)
     if min(options.games, options.group_size, options.max_turns, options.max_tokens) < 1:
         parser.error("--games, --group-size, --max-turns and --max-tokens must be at least 1")
@@ -221,7 +221,8 @@ def main(argv: Sequence[str] | None = None) -> int:
         parser.error("--engine says what to start, --base-url that nothing is: give one of them")
     if options.model and not options.base_url:
         parser.error("--model names a model at --base-url")
-    options.out = options.out or Path("runs", options.engine or "demo", "datums.jsonl")
+    folder = "server" if options.base_url else options.engine or "demo"
+    options.out = options.out or Path("runs", folder, "datums.jsonl")
     try:
         return asyncio.run(run(options))
     except openai.AuthenticationError as error:

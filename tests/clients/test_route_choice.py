@@ -22,13 +22,23 @@ NEXT = vf.UserMessage(content="And 3+3?")
 OLD = {"token_route": False, "kv_token_ids": False}
 
 
+def absences(words: str) -> str:
+    return f"{OURS.absence}: 404; {KV.absence}: {words}"
+
+
 @pytest.mark.parametrize(
     ("errors", "left"),
     [
         ([], OURS),
         ([(OURS, MISSING)], KV),
-        ([(OURS, MISSING), (KV, REFUSED)], Fallback(vf.FallbackReason.ROUTE_MISSING, "404; 400: no messages")),
-        ([(OURS, MISSING), (KV, BROKEN)], Fallback(vf.FallbackReason.ROUTE_MISSING, "404; another prompt")),
+        (
+            [(OURS, MISSING), (KV, REFUSED)],
+            Fallback(vf.FallbackReason.ROUTE_MISSING, absences("400: no messages")),
+        ),
+        (
+            [(OURS, MISSING), (KV, BROKEN)],
+            Fallback(vf.FallbackReason.ROUTE_MISSING, absences("another prompt")),
+        ),
     ],
 )
 def test_the_best_route_that_is_left_is_taken(errors: list[Any], left: Any) -> None:
@@ -65,7 +75,7 @@ def test_a_proven_route_is_not_ruled_out_by_a_bad_answer_but_by_a_server_that_lo
         with pytest.raises(type(error)):
             choice.rule_out(KV, error)
     choice.rule_out(KV, MISSING)
-    assert not choice.takes_ids
+    assert "404" in choice.problem
 
 
 def test_a_route_that_somebody_wants_is_the_only_one_and_its_name_is_checked() -> None:
@@ -166,3 +176,15 @@ def move(client: vf.OpenAIChatCompletionsTokenClient, base_url: str) -> None:
     """Another server at the client's address, as far as the client can tell."""
     client.client.base_url = base_url
     client.token_client.base_url = base_url.removesuffix("/v1")
+
+
+async def test_where_messages_are_wanted_control_strings_are_refused_with_that_reason(
+    qwen3_fake: FakeMaker,
+) -> None:
+    bad = vf.UserMessage(content="<|im_end|>")
+    async with (
+        qwen3_fake(say("4")) as fake,
+        vf.OpenAIChatCompletionsTokenClient(config_of(fake, route="chat")) as client,
+    ):
+        with pytest.raises(vf.UntrustedTextError, match=r"\(messages in by configuration\)"):
+            await take_turn(client, fresh_state(), [bad])

@@ -136,7 +136,7 @@ async def test_a_control_string_inside_other_markup_is_found_without_local_files
     qwen3_fake: FakeMaker, text: str
 ) -> None:
     async with qwen3_fake(say("4")) as fake, guarded(fake, "text", local=False) as client:
-        with pytest.raises(vf.UntrustedTextError, match="1 control strings"):
+        with pytest.raises(vf.UntrustedTextError, match="1 control string "):
             await take_turn(client, fresh_state(), [vf.UserMessage(content=text)])
 
 
@@ -148,7 +148,7 @@ async def test_names_and_ids_are_untrusted_too(qwen3_fake: FakeMaker, local: boo
         if local:  # Qwen's template writes no names: nothing to neutralize, and nothing passes
             assert (await take_turn(client, fresh_state(), [named])).served.control_strings == 0
             return
-        with pytest.raises(vf.UntrustedTextError, match="1 control strings"):
+        with pytest.raises(vf.UntrustedTextError, match="1 control string "):
             await take_turn(client, fresh_state(), [named])
 
 

@@ -52,11 +52,12 @@ class ControlTextGuard:
             return 0
         shown = ", ".join(repr(text) for text in sorted(set(found))[:5])
         if self._policy is ControlTextPolicy.TEXT:
+            count = "1 control string" if len(found) == 1 else f"{len(found)} control strings"
             raise UntrustedTextError(
-                f"{len(found)} control strings in user or tool messages ({shown}) would become control tokens of "
-                f"{model}, and no local tokenizer keeps them text ({why_not_local or 'none was found'}). Give "
-                "StitchingConfig(tokenizer=FOLDER) on a server with the plugin, clean the messages, or let them pass "
-                'with StitchingConfig(control_text="warn")'
+                f"{count} in user or tool messages ({shown}) would become control tokens of {model}, and no local "
+                f"tokenizer keeps them text ({why_not_local or 'none was found'}). Give "
+                "StitchingConfig(tokenizer=FOLDER) on a server that takes token ids, clean the messages, or let them "
+                'pass with StitchingConfig(control_text="warn")'
             )
         if model not in self._warned:
             self._warned.add(model)

@@ -36,20 +36,21 @@ class MessagesIn:
         self._policy = policy
 
     async def guard(
-        self, messages: Sequence[Mapping[str, Any]], template: TemplateInput, *, ids_can_be_sent: bool
+        self, messages: Sequence[Mapping[str, Any]], template: TemplateInput, *, no_ids_because: str
     ) -> GuardedPrompt | int:
-        """Ids to send instead of the messages, or else how many control strings pass.
+        """Ids to send instead of the messages, unless there is a reason against it, or else how many control strings
+        pass.
 
         Raises `UntrustedTextError` where some would and none may.
         """
         if self._policy is ControlTextPolicy.PARSE or not self._may_hold_control_strings(messages, template):
             return 0
-        if ids_can_be_sent and not changes_prompt_s_end(template.fields) and not any(map(has_media, messages)):
+        if not no_ids_because and not changes_prompt_s_end(template.fields) and not any(map(has_media, messages)):
             local = await self._local(messages, template)
             if local is not None:
                 return _render(local, messages, template)
         found = await self._guard.find(messages, model=template.model)
-        problem = self._tokenizers.problem(template.model) if ids_can_be_sent else "the server does not take token ids"
+        problem = no_ids_because or self._tokenizers.problem(template.model)
         return self._guard.pass_or_refuse(found, model=template.model, why_not_local=problem)
 
     def _may_hold_control_strings(self, messages: Sequence[Mapping[str, Any]], template: TemplateInput) -> bool:

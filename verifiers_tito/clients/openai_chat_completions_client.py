@@ -80,7 +80,9 @@ class OpenAIChatCompletionsClient(Client[AsyncOpenAI, OpenAIChatMessages, OpenAI
         served = Served(route=Route.CHAT, reason=FallbackReason.MESSAGES_ONLY)
         headers = {**extra_headers(sampling_args), **(kwargs.get("extra_headers") or {})}
         budget = self.retry_budget(kwargs.get("state") or {})
-        return await self._complete(CHAT_PATH, body, served=served, headers=headers, budget=budget)
+        used = budget.used
+        completion = await self._complete(CHAT_PATH, body, served=served, headers=headers, budget=budget)
+        return with_retries(completion, budget.used - used)
 
     async def raise_from_native_response(self, response: OpenAIChatResponse) -> None:
         choices = answer_of(response).choices
@@ -117,11 +119,16 @@ class OpenAIChatCompletionsClient(Client[AsyncOpenAI, OpenAIChatMessages, OpenAI
         headers: dict[str, str] | None,
         budget: RetryBudget | None = None,
     ) -> NativeCompletion:
-        used = budget.used if budget else 0
         answer_body = await post(self.client, path, body, headers=headers, budget=budget)
         answer = decode(answer_body, ChatAnswer, operation=f"POST {path}")
-        retries = budget.used - used if budget else 0
-        return native_completion(answer_body, answer, replace(served, retries=retries) if retries else served)
+        return native_completion(answer_body, answer, served)
+
+
+def with_retries(completion: NativeCompletion, retries: int) -> NativeCompletion:
+    """Notes on `served` how many retries the turn took, on whatever route."""
+    if retries:
+        completion._served = replace(completion.served, retries=retries)
+    return completion
 
 
 def to_response(answer: ChatAnswer, served: Served) -> Response:

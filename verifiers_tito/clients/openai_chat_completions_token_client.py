@@ -28,6 +28,7 @@ from verifiers_tito.clients.openai_chat_completions_client import (
     OpenAIChatMessages,
     OpenAIChatResponse,
     OpenAITool,
+    with_retries,
 )
 from verifiers_tito.clients.prompt_runs import PromptRun, PromptRuns
 from verifiers_tito.clients.route_choice import RouteChoice
@@ -155,11 +156,14 @@ class OpenAIChatCompletionsTokenClient(OpenAIChatCompletionsClient):
             read=prefix_index(state).read(said),
         )
         self._tokenizers.prepare(model)
+        budget = self.retry_budget(state)
+        used = budget.used
         try:
-            return await self._complete_turn(turn)
+            completion = await self._complete_turn(turn)
         except ServerUnreachableError:
             self._routes.start_over()
             raise
+        return with_retries(completion, budget.used - used)
 
     async def _complete_turn(self, turn: _Turn) -> NativeCompletion:
         outcome = await self._stitch(turn.state, turn.said, turn.template, read=turn.read)
@@ -253,7 +257,7 @@ class OpenAIChatCompletionsTokenClient(OpenAIChatCompletionsClient):
 
     async def _complete_from_messages(self, turn: _Turn, fallback: Fallback) -> NativeCompletion:
         messages = to_native_messages(turn.said)
-        guarded = await self._messages_in.guard(messages, turn.template, ids_can_be_sent=self._routes.takes_ids)
+        guarded = await self._messages_in.guard(messages, turn.template, no_ids_because=self._routes.problem)
         served = Served(
             route=Route.CHAT,
             reason=fallback.reason,
@@ -273,7 +277,7 @@ class OpenAIChatCompletionsTokenClient(OpenAIChatCompletionsClient):
             completion = await self._complete_from_ids(turn, ids, in_ids, earlier=[])
             if not isinstance(completion, Fallback):
                 return completion
-            guarded = await self._messages_in.guard(messages, turn.template, ids_can_be_sent=False)
+            guarded = await self._messages_in.guard(messages, turn.template, no_ids_because=self._routes.problem)
         served = replace(served, control_strings=cast(int, guarded))
         completion = await self._complete(
             CHAT_PATH, turn.body(messages), served=served, headers=turn.headers, budget=self.retry_budget(turn.state)

@@ -37,9 +37,10 @@ class RouteChoice:
         return next(wanted, None) or Fallback(FallbackReason.ROUTE_MISSING, "; ".join(self._ruled_out.values()))
 
     @property
-    def takes_ids(self) -> bool:
-        """Whether there is a route left, as far as is known."""
-        return isinstance(self.current(), TokenRoute)
+    def problem(self) -> str:
+        """Why no ids can be sent, as far as is known; "" where they can."""
+        way = self.current()
+        return "" if isinstance(way, TokenRoute) else str(way)
 
     def prove(self, way: TokenRoute) -> None:
         """The server was seen to take exactly the ids that were sent this way."""
@@ -49,15 +50,16 @@ class RouteChoice:
         """Takes `error` for the answer of a server that does not have this route. Raises it where it is another."""
         if not self._speaks_against(way, error):
             raise error
+        words = f"{way.absence}: {error}"
         if self._wanted is not None:
-            raise type(error)(f"{error} (route={str(self._wanted)!r} allows no other way)") from error
+            raise RouteMissingError(f"{words} (route={str(self._wanted)!r} allows no other way)") from error
         if way.route in self._ruled_out:
             return
         self._proven.discard(way.route)
-        self._ruled_out[way.route] = str(error)
+        self._ruled_out[way.route] = words
         left = self.current()
         if isinstance(left, TokenRoute):
-            self._logger.info("%s: token ids go in by %s instead", error, left.route)
+            self._logger.info("%s; token ids go in by %s instead", words, left.route)
             return
         self._logger.warning(
             "%s; turns go in as messages, and their histories are tokenized anew. Start vLLM with "

@@ -61,7 +61,7 @@ def _token_route_advice(server: ServerFinding, serve: str) -> Advice:
         return Advice(
             reason=f"the plugin is loaded and does not work ({server.token_route_problem}); its version and vLLM's do "
             "not fit together",
-            commands=("pip install --upgrade verifiers-tito    # where the server runs",),
+            commands=("pip install '.[vllm]'    # from a new checkout of verifiers_tito, where the server runs",),
         )
     reason = (
         "the server takes no token ids, so that every turn goes in as messages and histories are tokenized anew; vLLM "
@@ -75,7 +75,7 @@ def _token_route_advice(server: ServerFinding, serve: str) -> Advice:
     return Advice(
         reason=reason,
         commands=(
-            "pip install verifiers-tito    # where the server runs, beside vLLM",
+            "pip install '.[vllm]'    # from a checkout of verifiers_tito, where the server runs",
             f"VLLM_PLUGINS=verifiers_tito {serve} --enable-prompt-tokens-details",
         ),
     )

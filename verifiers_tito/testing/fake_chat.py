@@ -37,6 +37,7 @@ class FakeModel:
     max_model_len: int = 8192
 
     def __post_init__(self) -> None:
+        object.__setattr__(self, "folder", Path(self.folder))  # given as text, too
         if self.max_model_len < 2:
             raise ConfigError(f"max_model_len must be at least 2, got {self.max_model_len}")
 

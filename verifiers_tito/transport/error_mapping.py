@@ -71,15 +71,15 @@ def map_provider_error(error: openai.OpenAIError, *, operation: str) -> Exceptio
             f"{operation}: no answer in time; raise ClientConfig(timeout=...) or look at the server's load"
         )
     if isinstance(error, openai.APIConnectionError):
-        cause = type(error.__cause__ or error).__name__  # its words may quote a header, and so a key
         return ServerUnreachableError(
-            f"{operation}: the server at {error.request.url} cannot be reached or broke the connection ({cause}); "
-            "is it running?"
+            f"{operation}: the server at {error.request.url} cannot be reached or broke the connection "
+            f"({_cause(error)}); is it running?"
         )
     if isinstance(error, openai.APIStatusError):
-        return map_status(
+        mapped = map_status(
             error.status_code, error.response.content, headers=error.response.headers, operation=operation
         )
+        return RouteMissingError(f"{mapped} ({error.request.url})") if isinstance(mapped, RouteMissingError) else mapped
     return ModelError(f"{operation}: {error}")
 
 
@@ -98,6 +98,13 @@ def map_status(status: int, body: bytes, *, headers: Mapping[str, str] = EMPTY, 
         forbidden = headers.get("x-should-retry") == "false"
         return ServerError(message, retry_after=_retry_after(headers), may_be_tried_again=not forbidden)
     return RequestRefusedError(message)
+
+
+def _cause(error: openai.APIConnectionError) -> str:
+    """What broke. Only a failure to connect is quoted: the words of others may hold a header, and so a key."""
+    cause = error.__cause__ or error
+    name = type(cause).__name__
+    return f"{name}: {cause}" if name == "ConnectError" and str(cause) else name
 
 
 def _retry_after(headers: Mapping[str, str]) -> float | None:

@@ -52,7 +52,7 @@ class RetryPolicy:
 
     most_retries: int
     first_seconds: float = 0.5
-    longest_seconds: float = 8.0
+    longest_seconds: float = 30.0
 
     def decide(self, error: Error, *, retries: int, left: int, has_answered: bool, chance: float) -> Wait | GiveUp:
         """`retries` so far of this request, `left` of its rollout; `chance` from 0 to 1 shortens the wait by up to a

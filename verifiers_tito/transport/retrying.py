@@ -9,6 +9,7 @@ from __future__ import annotations
 import asyncio
 import logging
 import random
+import time
 import uuid
 from collections.abc import Awaitable, Callable
 from dataclasses import dataclass, field
@@ -19,6 +20,8 @@ from verifiers_tito.transport.retry_policy import GiveUp, RetryBudget, RetryPoli
 
 REQUEST_ID = "X-Request-Id"
 _TOLD_AT = 3
+"""The third retry in a row is no hiccup."""
+_SILENCE_SECONDS = 60.0
 _logger = logging.getLogger(__name__)
 
 
@@ -28,13 +31,14 @@ class Retrying:
 
     policy: RetryPolicy
     has_answered: bool = False
+    _silent_until: float = 0.0
     _random: random.Random = field(default_factory=random.SystemRandom)
 
     async def run(
         self, send: Callable[[dict[str, str]], Awaitable[bytes]], *, budget: RetryBudget | None = None
     ) -> bytes:
-        """`send` gets the headers of one attempt, `budget` is the rollout's. Raises the last attempt's error, with a
-        note of how many there were."""
+        """`send` gets the headers of one attempt, `budget` is the rollout's. Raises the last attempt's error, which
+        says how many there were."""
         retries = 0
         while True:
             try:
@@ -46,9 +50,11 @@ class Retrying:
                     error, retries=retries, left=left, has_answered=self.has_answered, chance=self._random.random()
                 )
                 if isinstance(decision, GiveUp):
-                    raise _with_retries(error, retries, decision) from error
+                    if retries:
+                        error.args = (f"{error} (tried {retries + 1} times: {decision})",)
+                    raise
                 retries += 1
-                _tell(error, retries, decision.seconds)
+                self._tell(error, retries, decision.seconds)
             else:
                 self.has_answered = True
                 return answer
@@ -56,15 +62,10 @@ class Retrying:
                 budget.spend()
             await asyncio.sleep(decision.seconds)
 
-
-def _tell(error: Error, retries: int, seconds: float) -> None:
-    """The third retry in a row is worth a warning, the others are for who wants to know."""
-    level = logging.WARNING if retries == _TOLD_AT else logging.INFO
-    _logger.log(level, "%s; retry %d in %.1f s", error, retries, seconds)
-
-
-def _with_retries(error: Error, retries: int, reason: GiveUp) -> Error:
-    if not retries:
-        return error
-    error.add_note(f"tried {retries + 1} times: {reason}")
-    return error
+    def _tell(self, error: Error, retries: int, seconds: float) -> None:
+        """Whoever wants to know is told of every retry, everybody of an outage once a minute."""
+        now = time.monotonic()
+        level = logging.INFO
+        if retries >= _TOLD_AT and now >= self._silent_until:
+            level, self._silent_until = logging.WARNING, now + _SILENCE_SECONDS
+        _logger.log(level, "%s; retry %d in %.1f s", error, retries, seconds)

@@ -25,10 +25,12 @@ Layout = Callable[[Mapping[str, Any], msgspec.Raw], dict[str, Any]]
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class TokenRoute:
-    """`path` is relative to `/v1`. `is_ours`: the plugin's, which never looks at the messages."""
+    """`path` is relative to `/v1`; `absence` says what it means that a server does not have it. `is_ours`: the
+    plugin's, which never looks at the messages."""
 
     route: Route
     path: str
+    absence: str
     body: Layout
     is_ours: bool = False
 
@@ -44,8 +46,17 @@ def _kv(chat: Mapping[str, Any], token_ids: msgspec.Raw) -> dict[str, Any]:
 
 TOKEN_ROUTES = (
     TokenRoute(
-        route=Route.CHAT_TOKENS, path=routes.CHAT_TOKENS.removeprefix(routes.API_ROOT), body=_tokens, is_ours=True
+        route=Route.CHAT_TOKENS,
+        path=routes.CHAT_TOKENS.removeprefix(routes.API_ROOT),
+        absence="the server runs without the plugin (VLLM_PLUGINS=verifiers_tito)",
+        body=_tokens,
+        is_ours=True,
     ),
-    TokenRoute(route=Route.CHAT_KV, path=routes.CHAT.removeprefix(routes.API_ROOT), body=_kv),
+    TokenRoute(
+        route=Route.CHAT_KV,
+        path=routes.CHAT.removeprefix(routes.API_ROOT),
+        absence="the server takes no ids in kv_transfer_params (vLLM does from 0.27 on)",
+        body=_kv,
+    ),
 )
 """The best first."""

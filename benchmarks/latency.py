@@ -1,0 +1,317 @@
+"""What a turn takes on a real server, by history length and by the way its prompt goes in.
+
+    .venv/bin/python -m benchmarks.latency                                    a local vLLM with a tiny model
+    .venv/bin/python -m benchmarks.latency --base-url URL [--model NAME]      your own server
+
+Each way has a conversation of its own, as long as the others', and they take their turns one after the other: a busy
+machine is busy for all of them. The floor is the plugin's route again, asked by a bare HTTP client that sends a body
+made before and reads the answer's bytes: no client can be faster. Figures are wall times of one turn, medians over
+`--turns` turns; compare them within one run only.
+"""
+
+from __future__ import annotations
+
+import argparse
+import asyncio
+import json
+import os
+import platform
+import time
+from collections.abc import AsyncIterator, Sequence
+from contextlib import AsyncExitStack, asynccontextmanager
+from dataclasses import asdict, dataclass, field
+from datetime import UTC, datetime
+from enum import StrEnum
+from pathlib import Path
+from statistics import median
+from typing import Any
+
+import httpx
+from rich.console import Console
+from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeElapsedColumn
+from rich.table import Table
+
+import verifiers_tito as vf
+from benchmarks.words import Words
+from verifiers_tito.errors import ConfigError
+from verifiers_tito.local.server import LocalServer
+from verifiers_tito.local.server_options import LocalServerOptions
+from verifiers_tito.tokenization import LocalTokenizer
+from verifiers_tito.types import step_tokens
+from verifiers_tito.wire import routes
+
+RESULT = Path("runs/benchmarks/latency.json")
+SAID_WORDS = 30
+GOAL_TO_FLOOR = 1.05
+GOAL_TO_MESSAGES = 0.5
+LONG_HISTORY = 16_000
+
+
+class Way(StrEnum):
+    """How a turn's prompt goes in. Values are `vf.Route`'s, but for the floor."""
+
+    FLOOR = "floor"
+    PLUGIN = "chat/tokens"
+    STOCK = "chat/kv"
+    MESSAGES = "chat"
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Options:
+    base_url: str | None = None
+    model: str | None = None
+    api_key_env: str | None = None
+    model_folder: Path = Path(".models/qwen3-tiny")
+    histories: tuple[int, ...] = (1_000, 4_000, 8_000, 16_000, 30_000)
+    turns: int = 15
+    max_tokens: int = 4
+
+    def __post_init__(self) -> None:
+        if self.turns < 1 or self.max_tokens < 1 or min(self.histories, default=0) < 1:
+            raise ConfigError("--turns, --max-tokens and every history must be at least 1")
+        if not (self.model_folder / "tokenizer.json").exists():
+            raise ConfigError(f"there is no tokenizer.json in {self.model_folder}: run `make models`")
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Latency:
+    """Wall times (T,) in milliseconds of one way's turns behind a history of about `history` tokens."""
+
+    history: int
+    way: Way
+    milliseconds: list[float]
+    prompt_tokens: int
+    routes: list[str] = field(default_factory=list)
+
+    @property
+    def median_ms(self) -> float:
+        return median(self.milliseconds)
+
+
+class Talk:
+    """One conversation through a client, a turn at a time."""
+
+    def __init__(self, client: vf.OpenAIChatCompletionsTokenClient, model: str, options: Options) -> None:
+        self.state = vf.State(
+            input={}, trajectory=[], trajectory_id="latency", model=model, sampling_args={}, tool_defs=[]
+        )
+        self.routes: list[str] = []
+        self._client = client
+        self._sampling = {"max_tokens": options.max_tokens, "temperature": 1.0, "extra_body": {"ignore_eos": True}}
+        self._said: list[vf.Message] = []
+
+    async def turn(self, text: str) -> float:
+        """Milliseconds from the environment's message to the answer."""
+        prompt = [*self._said, vf.UserMessage(content=text)]
+        started = time.perf_counter()
+        response = await self._client.get_response(prompt, self.state["model"], self._sampling, state=self.state)
+        taken = (time.perf_counter() - started) * 1000
+        self.state["trajectory"].append(
+            {
+                "prompt": prompt,
+                "completion": [response.message.plain()],
+                "response": response,
+                "tokens": step_tokens(response, max_seq_len=None),
+            }
+        )
+        self._said = [*prompt, response.message.plain()]
+        self.routes.append(response.served.label)
+        return taken
+
+    @property
+    def ids(self) -> list[int]:
+        tokens = self.state["trajectory"][-1]["tokens"]
+        return [*tokens["prompt_ids"], *tokens["completion_ids"]]
+
+
+class Floor:
+    """The same requests without a client: the ids grow by what was sampled and by some words."""
+
+    def __init__(self, http: httpx.AsyncClient, model: str, options: Options, ids: Sequence[int]) -> None:
+        self._http = http
+        self._fields = {
+            "model": model,
+            "messages": [],
+            "max_completion_tokens": options.max_tokens,
+            "temperature": 1.0,
+            "ignore_eos": True,
+            "logprobs": True,
+            "return_token_ids": True,
+            "prompt_echo": "digest",
+        }
+        self.ids = list(ids)
+
+    async def turn(self, said: Sequence[int]) -> float:
+        """Milliseconds from the body to the last byte of the answer."""
+        self.ids += said
+        body = json.dumps({**self._fields, "tokens": self.ids}).encode()
+        started = time.perf_counter()
+        answer = await self._http.post(routes.CHAT_TOKENS, content=body)
+        taken = (time.perf_counter() - started) * 1000
+        if answer.status_code != 200:
+            raise vf.ModelError(f"POST {routes.CHAT_TOKENS}: {answer.status_code}: {answer.text[:500]}")
+        self.ids += answer.json()["choices"][0]["token_ids"]
+        return taken
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Target:
+    base_url: str
+    model: str
+    api_key: str
+
+
+async def measure(target: Target, options: Options, words: Words, *, after_turn: Any) -> list[Latency]:
+    """All ways behind each history."""
+    found: list[Latency] = []
+    async with AsyncExitStack() as stack:
+        headers = {"Authorization": f"Bearer {target.api_key}", "Content-Type": "application/json"}
+        root = target.base_url.removesuffix(routes.API_ROOT)
+        http = await stack.enter_async_context(httpx.AsyncClient(base_url=root, headers=headers, timeout=600))
+        clients = {}
+        for way in (Way.PLUGIN, Way.STOCK, Way.MESSAGES):
+            config = vf.ClientConfig(base_url=target.base_url, api_key=target.api_key, route=vf.Route(way), timeout=600)
+            clients[way] = await stack.enter_async_context(vf.OpenAIChatCompletionsTokenClient(config))
+        for history in options.histories:
+            found += await _behind(history, http, clients, target.model, options, words, after_turn)
+    return found
+
+
+async def _behind(
+    history: int,
+    http: httpx.AsyncClient,
+    clients: dict[Way, vf.OpenAIChatCompletionsTokenClient],
+    model: str,
+    options: Options,
+    words: Words,
+    after_turn: Any,
+) -> list[Latency]:
+    """Every way's first two turns are not measured: they fill the server's cache and prove the template."""
+    talks = {way: Talk(client, model, options) for way, client in clients.items()}
+    for number, talk in enumerate(talks.values()):  # each begins with other words, so that no cache is another's
+        await talk.turn(words.text(count=history, seed=number))
+        await talk.turn(words.text(count=SAID_WORDS, seed=100 + number))
+    floor = Floor(http, model, options, [*words.ids(count=history, seed=50)])
+    await floor.turn(words.ids(count=SAID_WORDS, seed=51))
+    taken: dict[Way, list[float]] = {way: [] for way in Way}
+    for turn in range(options.turns):
+        taken[Way.FLOOR].append(await floor.turn(words.ids(count=SAID_WORDS, seed=1000 + turn)))
+        for number, (way, talk) in enumerate(talks.items()):
+            taken[way].append(await talk.turn(words.text(count=SAID_WORDS, seed=1000 * (number + 2) + turn)))
+        after_turn()
+    lengths = {Way.FLOOR: len(floor.ids), **{way: len(talk.ids) for way, talk in talks.items()}}
+    served = {way: sorted(set(talk.routes[2:])) for way, talk in talks.items()}
+    return [
+        Latency(
+            history=history,
+            way=way,
+            milliseconds=taken[way],
+            prompt_tokens=lengths[way],
+            routes=served.get(way, []),
+        )
+        for way in Way
+    ]
+
+
+def table(found: Sequence[Latency]) -> Table:
+    made = Table(title="\nMedian milliseconds of a turn, and how many times the floor", title_justify="left")
+    for name in ("history", *Way):
+        made.add_column(name, justify="right")
+    for history in sorted({one.history for one in found}):
+        by_way = {one.way: one.median_ms for one in found if one.history == history}
+        cells = (f"{ms:.1f} ({ms / by_way[Way.FLOOR]:.2f})" for way, ms in by_way.items())
+        made.add_row(f"{history:,}", *cells)
+    return made
+
+
+def conclusion(found: Sequence[Latency]) -> str:
+    """The two figures this benchmark is for."""
+    by = {(one.history, one.way): one.median_ms for one in found}
+    histories = sorted({history for history, _ in by})
+    to_floor = max(by[history, Way.PLUGIN] / by[history, Way.FLOOR] for history in histories)
+    verdict = "met" if to_floor <= GOAL_TO_FLOOR else "MISSED"
+    said = [
+        f"Token ids through the plugin take at most {to_floor:.2f} times the floor, goal {GOAL_TO_FLOOR}: {verdict}."
+    ]
+    long = [history for history in histories if history >= LONG_HISTORY]
+    if long:
+        to_messages = max(by[history, Way.PLUGIN] / by[history, Way.MESSAGES] for history in long)
+        verdict = "met" if to_messages <= GOAL_TO_MESSAGES else "MISSED"
+        said.append(
+            f"From {LONG_HISTORY:,} tokens on they take at most {to_messages:.2f} times what messages take, goal "
+            f"{GOAL_TO_MESSAGES}: {verdict}."
+        )
+    return " ".join(said)
+
+
+def as_json(found: Sequence[Latency], options: Options) -> dict[str, Any]:
+    return {
+        "date": datetime.now(UTC).date().isoformat(),
+        "machine": {"cores": len(os.sched_getaffinity(0)), "python": platform.python_version()},
+        "options": {**asdict(options), "model_folder": options.model_folder.name, "base_url": bool(options.base_url)},
+        "latencies": [{**asdict(one), "median_ms": one.median_ms} for one in found],
+    }
+
+
+@asynccontextmanager
+async def find_target(options: Options, console: Console) -> AsyncIterator[Target]:
+    """The user's server, or one of our own until the block ends."""
+    if options.base_url:
+        key = os.environ.get(options.api_key_env or "") or "EMPTY"
+        config = vf.ClientConfig(base_url=options.base_url, api_key=key, max_retries=0)
+        async with vf.OpenAIChatCompletionsTokenClient(config) as client:
+            model = options.model or (await client.client.models.list()).data[0].id
+        yield Target(base_url=options.base_url, model=model, api_key=key)
+        return
+    longest = max(options.histories) + (options.turns + 4) * (options.max_tokens + 3 * SAID_WORDS) + 512
+    console.print(f"starting a local vLLM with {options.model_folder.name} ...")
+    async with LocalServer(LocalServerOptions(model=options.model_folder, max_model_len=longest)) as server:
+        yield Target(base_url=server.base_url, model=server.model, api_key="EMPTY")
+
+
+async def run(options: Options, console: Console) -> list[Latency]:
+    words = Words(LocalTokenizer.load(options.model_folder).transformers_tokenizer)
+    columns = (TextColumn("turns"), BarColumn(), MofNCompleteColumn(), TimeElapsedColumn())
+    async with find_target(options, console) as target:
+        with Progress(*columns, console=console, disable=not console.is_terminal, auto_refresh=False) as progress:
+            bar = progress.add_task("turns", total=options.turns * len(options.histories))
+            return await measure(
+                target, options, words, after_turn=lambda: progress.update(bar, advance=1, refresh=True)
+            )
+
+
+def main(arguments: Sequence[str] | None = None) -> None:
+    options, console = parse(arguments), Console()
+    found = asyncio.run(run(options, console))
+    RESULT.parent.mkdir(parents=True, exist_ok=True)
+    RESULT.write_text(json.dumps(as_json(found, options), indent=1) + "\n")
+    console.print(table(found))
+    console.print(conclusion(found), highlight=False)
+    console.print(f"All turns: {RESULT}")
+
+
+def parse(arguments: Sequence[str] | None) -> Options:
+    parser = argparse.ArgumentParser(description=(__doc__ or "").splitlines()[0])
+    parser.add_argument("--base-url", metavar="URL", help="a running server, such as http://host:8000/v1")
+    parser.add_argument("--model", metavar="NAME", help="model at --base-url (default: the first it serves)")
+    parser.add_argument("--api-key-env", metavar="NAME", help="environment variable with the key for --base-url")
+    parser.add_argument("--model-folder", type=Path, default=Options.__dataclass_fields__["model_folder"].default,
+                        help="what to serve, and whose tokenizer makes the words")  # fmt: skip
+    parser.add_argument("--histories", type=int, nargs="+", default=Options.__dataclass_fields__["histories"].default,
+                        metavar="TOKENS", help="lengths of the histories")  # fmt: skip
+    parser.add_argument("--turns", type=int, default=15, help="measured turns behind each history (default: 15)")
+    parser.add_argument("--max-tokens", type=int, default=4, help="sampled tokens of a turn (default: 4)")
+    parsed = parser.parse_args(arguments)
+    try:
+        return Options(**{**vars(parsed), "histories": tuple(parsed.histories)})
+    except ConfigError as error:
+        parser.error(str(error))
+
+
+if __name__ == "__main__":
+    try:
+        main()
+    except KeyboardInterrupt:
+        raise SystemExit("\nstopped; nothing was written") from None
+    except vf.Error as error:
+        raise SystemExit(f"latency: {error}") from None
