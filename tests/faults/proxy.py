@@ -34,7 +34,7 @@ class Fault(StrEnum):
 
 
 OVERCOME = frozenset(
-    {Fault.RESET_BEFORE, Fault.RESET_AFTER, Fault.RESET_DURING, Fault.HANG, Fault.TOO_MANY, Fault.FAILURE}
+    {Fault.RESET_BEFORE, Fault.RESET_AFTER, Fault.RESET_DURING, Fault.HANG, Fault.TOO_MANY, Fault.FAILURE, Fault.ABORT}
 )
 """What a client gets over by trying again."""
 

@@ -18,12 +18,13 @@ from verifiers_tito.testing import Completion, FakeRequest, FakeVLLM
 from verifiers_tito.transport.transport import _retrying
 
 TURNS = 10
+LOST = (Fault.RESET_AFTER, Fault.RESET_DURING, Fault.ABORT)
+"""After which the server has answered for nothing."""
 WORDS = {
     Fault.TRUNCATED: "cannot be read",
     Fault.WRONG_ECHO: "saw another prompt",
     Fault.MISALIGNED: "log-probabilities; they must pair one to one",
     Fault.MINUS_INFINITY: "log-probability -9999.0",
-    Fault.ABORT: "finish_reason 'abort'",
     Fault.NO_CHOICES: "no choice",
 }
 
@@ -72,7 +73,7 @@ async def test_what_breaks_on_the_way_is_asked_again_and_the_rollout_is_whole(
     assert wire.faults == [fault]
     assert [step["response"].served.retries for step in state["trajectory"]] == [int(turn == at) for turn in range(5)]
     assert vf.summarize(state).extending_turns == 4
-    assert wire.answered == 5 + (fault in (Fault.RESET_AFTER, Fault.RESET_DURING))
+    assert wire.answered == 5 + (fault in LOST)
 
 
 @pytest.mark.parametrize(
@@ -127,5 +128,5 @@ def check(states: list[vf.State], wire: FaultyWire) -> None:
     assert sum(step["response"].served.retries for state in states for step in state["trajectory"]) >= 1
     answers = [step["completion"][0].content for state in states for step in state["trajectory"]]
     assert len(set(answers)) == len(answers) == turns, "an answer was taken twice"
-    lost = happened[Fault.RESET_AFTER] + happened[Fault.RESET_DURING]
+    lost = sum(happened[fault] for fault in LOST)
     assert wire.answered == turns + len(failed) + lost, "a completion was made that nobody asked for"

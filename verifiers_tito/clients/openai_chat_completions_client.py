@@ -12,7 +12,7 @@ from verifiers_tito.clients.client import Client
 from verifiers_tito.clients.native_completion import NativeCompletion, answer_of, native_completion
 from verifiers_tito.clients.native_messages import to_native_message, to_native_messages, to_native_tool
 from verifiers_tito.errors import EmptyModelResponseError, InvalidModelResponseError
-from verifiers_tito.transport import AUTHENTICATION_ERRORS, RetryBudget, connect, decode, post
+from verifiers_tito.transport import AUTHENTICATION_ERRORS, RetryBudget, TurnAbortedError, connect, decode, post
 from verifiers_tito.types import (
     ClientConfig,
     FallbackReason,
@@ -119,9 +119,19 @@ class OpenAIChatCompletionsClient(Client[AsyncOpenAI, OpenAIChatMessages, OpenAI
         headers: dict[str, str] | None,
         budget: RetryBudget | None = None,
     ) -> NativeCompletion:
-        answer_body = await post(self.client, path, body, headers=headers, budget=budget)
+        answer_body = await post(self.client, path, body, headers=headers, budget=budget, check=_check_not_aborted)
         answer = decode(answer_body, ChatAnswer, operation=f"POST {path}")
         return native_completion(answer_body, answer, served)
+
+
+def _check_not_aborted(answer: bytes) -> None:
+    """A turn that the server gave up is asked for again. A message may hold the word, too: then the answer is read."""
+    if b'"abort"' not in answer:
+        return
+    if any(choice.finish_reason == "abort" for choice in decode(answer, ChatAnswer, operation="a turn").choices):
+        raise TurnAbortedError(
+            "the server aborted the turn (finish_reason 'abort'): it is being stopped, or somebody paused it"
+        )
 
 
 def with_retries(completion: NativeCompletion, retries: int) -> NativeCompletion:

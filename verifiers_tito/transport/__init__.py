@@ -6,6 +6,7 @@ from verifiers_tito.transport.error_mapping import (
     RouteMissingError,
     ServerError,
     ServerUnreachableError,
+    TurnAbortedError,
 )
 from verifiers_tito.transport.retry_policy import RetryBudget
 from verifiers_tito.transport.transport import connect, decode, get, post, with_base_url
@@ -17,6 +18,7 @@ __all__ = [
     "RouteMissingError",
     "ServerError",
     "ServerUnreachableError",
+    "TurnAbortedError",
     "connect",
     "decode",
     "get",

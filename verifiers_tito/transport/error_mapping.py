@@ -54,6 +54,10 @@ class ServerError(ModelError):
         self.may_be_tried_again = may_be_tried_again
 
 
+class TurnAbortedError(ServerError):
+    """The server gave a turn up half-way: it is being stopped, or somebody paused it to load new weights."""
+
+
 class RequestRefusedError(ModelError):
     """The server refused the request (4xx); its own words are in the message."""
 

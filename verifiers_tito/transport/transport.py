@@ -7,7 +7,7 @@ with log-probabilities. This module knows no route and no field.
 
 from __future__ import annotations
 
-from collections.abc import Awaitable, Mapping
+from collections.abc import Awaitable, Callable, Mapping
 from typing import Any, TypeVar
 from weakref import WeakKeyDictionary
 
@@ -26,6 +26,10 @@ AnswerT = TypeVar("AnswerT")
 _JSON = {"Content-Type": "application/json"}
 _RETRYING: WeakKeyDictionary[AsyncOpenAI, Retrying] = WeakKeyDictionary()
 """What is remembered of a client's server, by the client and its copies."""
+
+
+def _accept(answer: bytes) -> None:
+    """Any answer will do."""
 
 
 def connect(config: ClientConfig) -> AsyncOpenAI:
@@ -60,9 +64,10 @@ async def post(
     *,
     headers: Mapping[str, str] | None = None,
     budget: RetryBudget | None = None,
+    check: Callable[[bytes], None] = _accept,
 ) -> bytes:
     """Posts `body` to `path` (relative to the client's base URL); the raw answer, or one of our errors. `budget` is the
-    rollout's."""
+    rollout's; an answer for which `check` raises is as none."""
     try:
         content = msgspec.json.encode(body)
     except UnicodeEncodeError as error:  # half a surrogate pair: a file name or output that was not UTF-8
@@ -70,9 +75,13 @@ async def post(
             f"POST {path}: a message holds a character that is none in UTF-8: {error.reason} at {error.start}"
         ) from error
 
-    def send(attempt: dict[str, str]) -> Awaitable[bytes]:
+    async def send(attempt: dict[str, str]) -> bytes:
         options: Any = {"headers": {**_JSON, **attempt, **(headers or {})}, "max_retries": 0}
-        return _answer(client.post(path, content=content, cast_to=bytes, options=options), operation=f"POST {path}")
+        answer = await _answer(
+            client.post(path, content=content, cast_to=bytes, options=options), operation=f"POST {path}"
+        )
+        check(answer)
+        return answer
 
     return await _retrying(client).run(send, budget=budget)
 
