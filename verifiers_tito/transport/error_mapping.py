@@ -70,7 +70,7 @@ def map_provider_error(error: openai.OpenAIError, *, operation: str) -> Exceptio
     """The error to raise instead of `error`, or `error` itself where it is an authentication error."""
     if isinstance(error, AUTHENTICATION_ERRORS):
         return error
-    if isinstance(error, openai.APITimeoutError):
+    if isinstance(error, openai.APITimeoutError) and not _is_broken_connection(error):
         return ServerUnreachableError(
             f"{operation}: no answer in time; raise ClientConfig(timeout=...) or look at the server's load"
         )
@@ -104,11 +104,24 @@ def map_status(status: int, body: bytes, *, headers: Mapping[str, str] = EMPTY, 
     return RequestRefusedError(message)
 
 
+def _is_broken_connection(error: openai.APITimeoutError) -> bool:
+    """The package takes whatever aiohttp says of a connection for a timeout."""
+    return any(
+        type(one).__module__.startswith("aiohttp") and not isinstance(one, TimeoutError) for one in _causes(error)
+    )
+
+
 def _cause(error: openai.APIConnectionError) -> str:
     """What broke. Only a failure to connect is quoted: the words of others may hold a header, and so a key."""
-    cause = error.__cause__ or error
+    first, *deeper = _causes(error)
+    cause = next((one for one in deeper if type(one).__module__.startswith("aiohttp")), (deeper or [first])[0])
     name = type(cause).__name__
-    return f"{name}: {cause}" if name == "ConnectError" and str(cause) else name
+    return f"{name}: {cause}" if "Connect" in name and str(cause) else name
+
+
+def _causes(error: BaseException) -> list[BaseException]:
+    """The error, and what it came from."""
+    return [error] if error.__cause__ is None else [error, *_causes(error.__cause__)]
 
 
 def _retry_after(headers: Mapping[str, str]) -> float | None:

@@ -33,7 +33,8 @@ def _accept(answer: bytes) -> None:
 
 
 def connect(config: ClientConfig) -> AsyncOpenAI:
-    """An `AsyncOpenAI` with exactly the address, key and limits of `config`."""
+    """An `AsyncOpenAI` with exactly the address, key and limits of `config`. Its connections are aiohttp's: the pool of
+    the package's default looks at all connections for every request, and at 2,048 at once does little else."""
     limits = type(openai.DEFAULT_CONNECTION_LIMITS)(
         max_connections=config.max_connections, max_keepalive_connections=config.max_connections
     )
@@ -43,7 +44,7 @@ def connect(config: ClientConfig) -> AsyncOpenAI:
         max_retries=config.max_retries,
         default_headers=config.extra_headers or None,
         timeout=openai.Timeout(config.timeout, connect=config.connect_timeout),
-        http_client=openai.DefaultAsyncHttpxClient(limits=limits),
+        http_client=openai.DefaultAioHttpClient(limits=limits),
     )
     client.organization = client.project = None  # which the package takes from the environment
     return client
