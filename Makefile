@@ -2,6 +2,7 @@
 # make fast   what needs no vLLM, in seconds     make check  lint, format, types, import order
 # make corpus bridges over many real templates   make docs   the tables in docs/, written anew
 # make bench  what the client costs a turn       make latency   what a turn takes on a real server
+# make concurrency   hundreds and thousands of rollouts at once
 
 VENV := .venv
 BIN := $(VENV)/bin
@@ -12,7 +13,7 @@ PYTEST := $(BIN)/python -m pytest
 # Tests start dozens of Python processes: compiling the package anew in each would take most of their time.
 unexport PYTHONDONTWRITEBYTECODE
 
-.PHONY: demo test fast corpus check lint models docs bench latency clean
+.PHONY: demo test fast corpus check lint models docs bench latency concurrency clean
 .DEFAULT_GOAL := demo
 
 demo: $(MODELS)/smollm2.stamp
@@ -33,6 +34,9 @@ docs: $(MODELS)/corpus.stamp
 
 bench: models
 	@$(BIN)/python -m benchmarks.client_cost
+
+concurrency: models
+	@$(BIN)/python -m benchmarks.concurrency
 
 latency: models
 	@$(BIN)/python -m benchmarks.latency
