@@ -15,7 +15,9 @@ from tests.clients.turns import MODEL
 from tests.conftest import FakeMaker, locally
 from tests.faults.proxy import OVERCOME, Choose, Fault, FaultyWire
 from verifiers_tito.testing import Completion, FakeRequest, FakeVLLM
+from verifiers_tito.transport import RouteMissingError
 from verifiers_tito.transport.transport import _retrying
+from verifiers_tito.wire.token_routes import TOKEN_ROUTES
 
 TURNS = 10
 LOST = (Fault.RESET_AFTER, Fault.RESET_DURING, Fault.ABORT)
@@ -90,6 +92,21 @@ async def test_a_wrong_answer_ends_the_rollout_with_its_cause_and_keeps_the_turn
     words = "echoes 3 prompt ids and counts" if (fault, at) == (Fault.WRONG_ECHO, 0) else WORDS[fault]
     assert words in str(state["error"])
     assert len(state["trajectory"]) == at
+
+
+async def test_after_an_outage_the_server_is_asked_anew_what_it_takes(qwen3_fake: FakeMaker) -> None:
+    """It may have been started again, and with the plugin this time."""
+    async with (
+        qwen3_fake(numbered) as fake,
+        wire_to(fake, once(Fault.RESET_BEFORE, at=2)) as wire,
+        client_of(wire, fake) as client,
+    ):
+        client._routes.rule_out(TOKEN_ROUTES[0], RouteMissingError("404"))
+        env = make_env(5)
+        state = await env.rollout(env.dataset[0], client, MODEL, {"max_tokens": 8})
+    routes = [str(step["response"].served.route) for step in state["trajectory"]]
+    assert routes == ["chat", "chat/kv", "chat/kv", "chat/tokens", "chat/tokens"]
+    assert vf.summarize(state).extending_turns == 4
 
 
 async def test_five_thousand_turns_on_a_bad_wire_are_whole_or_say_why_not(qwen3_fake: FakeMaker) -> None:

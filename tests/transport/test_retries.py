@@ -110,7 +110,7 @@ async def test_each_attempt_has_an_id_of_its_own_and_retries_are_counted() -> No
     attempts, budget = Attempts(GONE, BUSY), RetryBudget(left=5)
     assert await quick().run(attempts.send, budget=budget) == b"answer"
     assert len(set(attempts.ids)) == 3
-    assert (budget.left, budget.used) == (3, 2)
+    assert (budget.left, budget.used, budget.outages) == (3, 2, 1)
 
 
 async def test_what_cannot_be_helped_is_raised_at_once() -> None:

@@ -156,14 +156,15 @@ class OpenAIChatCompletionsTokenClient(OpenAIChatCompletionsClient):
             read=prefix_index(state).read(said),
         )
         self._tokenizers.prepare(model)
-        budget = self.retry_budget(state)
-        used = budget.used
+        before = replace(budget := self.retry_budget(state))
         try:
             completion = await self._complete_turn(turn)
         except ServerUnreachableError:
             self._routes.start_over()
             raise
-        return with_retries(completion, budget.used - used)
+        if budget.outages > before.outages:
+            self._routes.start_over()
+        return with_retries(completion, budget.used - before.used)
 
     async def _complete_turn(self, turn: _Turn) -> NativeCompletion:
         outcome = await self._stitch(turn.state, turn.said, turn.template, read=turn.read)

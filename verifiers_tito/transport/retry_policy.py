@@ -36,14 +36,16 @@ class Wait:
 
 @dataclass(slots=True, kw_only=True)
 class RetryBudget:
-    """How many retries one rollout has left, and how many it took."""
+    """How many retries one rollout has left, how many it took, and how often nobody had answered."""
 
     left: int
     used: int = 0
+    outages: int = 0
 
-    def spend(self) -> None:
+    def spend(self, error: Error) -> None:
         self.left -= 1
         self.used += 1
+        self.outages += isinstance(error, ServerUnreachableError)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

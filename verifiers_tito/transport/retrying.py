@@ -55,11 +55,11 @@ class Retrying:
                     raise
                 retries += 1
                 self._tell(error, retries, decision.seconds)
+                if budget is not None:
+                    budget.spend(error)
             else:
                 self.has_answered = True
                 return answer
-            if budget is not None:
-                budget.spend()
             await asyncio.sleep(decision.seconds)
 
     def _tell(self, error: Error, retries: int, seconds: float) -> None:
