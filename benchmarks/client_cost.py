@@ -15,13 +15,9 @@ from __future__ import annotations
 import argparse
 import asyncio
 import gc
-import json
-import os
-import platform
 import time
 from collections.abc import Callable, Sequence
 from dataclasses import asdict, dataclass, fields
-from datetime import UTC, datetime
 from enum import StrEnum
 from pathlib import Path
 from statistics import mean, median
@@ -34,6 +30,7 @@ from rich.table import Table
 
 import verifiers_tito as vf
 from benchmarks.fake_process import MODEL, FakeProcess
+from benchmarks.results import provenance, require_tokenizer, write
 from benchmarks.words import Words
 from verifiers_tito.errors import ConfigError
 from verifiers_tito.tokenization import LocalTokenizer
@@ -69,8 +66,7 @@ class Options:
     def __post_init__(self) -> None:
         if self.turns < 1 or self.runs < 1:
             raise ConfigError(f"--turns and --runs must be at least 1, got {self.turns} and {self.runs}")
-        if not (self.model_folder / "tokenizer.json").exists():
-            raise ConfigError(f"there is no tokenizer.json in {self.model_folder}: run `make models`")
+        require_tokenizer(self.model_folder)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -275,8 +271,7 @@ def medians(costs: Sequence[TurnCost], *, turn: int) -> TurnCost:
 def as_json(costs: Sequence[WayCost], options: Options) -> dict[str, Any]:
     """Everything measured, and the comparison."""
     return {
-        "date": datetime.now(UTC).date().isoformat(),
-        "machine": {"cores": len(os.sched_getaffinity(0)), "python": platform.python_version()},
+        **provenance(),
         "options": {**asdict(options), "model_folder": options.model_folder.name},
         "goal_ratio": GOAL_RATIO,
         "ways": [
@@ -333,11 +328,6 @@ def conclusion(costs: Sequence[WayCost]) -> str:
         f"garbage collector, which medians do not show, come to {local.mean_collection_ms:.2f} ms a turn on average. "
         f"The same ratio elsewhere: {others}."
     )
-
-
-def write(result: dict[str, Any], file: Path) -> None:
-    file.parent.mkdir(parents=True, exist_ok=True)
-    file.write_text(json.dumps(result, indent=1) + "\n")
 
 
 def main(arguments: Sequence[str] | None = None) -> None:

@@ -11,15 +11,11 @@ from __future__ import annotations
 
 import argparse
 import asyncio
-import json
-import os
-import platform
 import resource
 import time
 from collections.abc import Sequence
 from contextlib import suppress
 from dataclasses import asdict, dataclass
-from datetime import UTC, datetime
 from enum import StrEnum
 from pathlib import Path
 from typing import Any
@@ -31,6 +27,7 @@ from rich.table import Table
 
 import verifiers_tito as vf
 from benchmarks.fake_process import MODEL, FakeProcess
+from benchmarks.results import provenance, require_tokenizer, write
 from verifiers_tito.errors import ConfigError
 from verifiers_tito.tokenization import LocalTokenizer
 
@@ -54,8 +51,7 @@ class Options:
     def __post_init__(self) -> None:
         if self.turns < 1 or min(self.rollouts, default=0) < 1:
             raise ConfigError("--turns and every number of rollouts must be at least 1")
-        if not (self.model_folder / "tokenizer.json").exists():
-            raise ConfigError(f"there is no tokenizer.json in {self.model_folder}: run `make models`")
+        require_tokenizer(self.model_folder)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -185,13 +181,11 @@ def main(arguments: Sequence[str] | None = None) -> None:
     options, console = parse(arguments), Console()
     runs = asyncio.run(run(options))
     result = {
-        "date": datetime.now(UTC).date().isoformat(),
-        "machine": {"cores": len(os.sched_getaffinity(0)), "python": platform.python_version()},
+        **provenance(),
         "options": {**asdict(options), "model_folder": options.model_folder.name},
         "runs": [asdict(one) for one in runs],
     }
-    RESULT.parent.mkdir(parents=True, exist_ok=True)
-    RESULT.write_text(json.dumps(result, indent=1) + "\n")
+    write(result, RESULT)
     console.print(table(runs))
     console.print(conclusion(runs), highlight=False)
     console.print(f"All runs: {RESULT}")

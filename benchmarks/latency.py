@@ -15,12 +15,10 @@ import argparse
 import asyncio
 import json
 import os
-import platform
 import time
 from collections.abc import AsyncIterator, Sequence
 from contextlib import AsyncExitStack, asynccontextmanager
 from dataclasses import asdict, dataclass, field
-from datetime import UTC, datetime
 from enum import StrEnum
 from pathlib import Path
 from statistics import median
@@ -32,6 +30,7 @@ from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, T
 from rich.table import Table
 
 import verifiers_tito as vf
+from benchmarks.results import provenance, require_tokenizer, write
 from benchmarks.words import Words
 from verifiers_tito.errors import ConfigError
 from verifiers_tito.local.server import LocalServer
@@ -69,8 +68,7 @@ class Options:
     def __post_init__(self) -> None:
         if self.turns < 1 or self.max_tokens < 1 or min(self.histories, default=0) < 1:
             raise ConfigError("--turns, --max-tokens and every history must be at least 1")
-        if not (self.model_folder / "tokenizer.json").exists():
-            raise ConfigError(f"there is no tokenizer.json in {self.model_folder}: run `make models`")
+        require_tokenizer(self.model_folder)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -246,8 +244,7 @@ def conclusion(found: Sequence[Latency]) -> str:
 
 def as_json(found: Sequence[Latency], options: Options) -> dict[str, Any]:
     return {
-        "date": datetime.now(UTC).date().isoformat(),
-        "machine": {"cores": len(os.sched_getaffinity(0)), "python": platform.python_version()},
+        **provenance(),
         "options": {**asdict(options), "model_folder": options.model_folder.name, "base_url": bool(options.base_url)},
         "latencies": [{**asdict(one), "median_ms": one.median_ms} for one in found],
     }
@@ -283,8 +280,7 @@ async def run(options: Options, console: Console) -> list[Latency]:
 def main(arguments: Sequence[str] | None = None) -> None:
     options, console = parse(arguments), Console()
     found = asyncio.run(run(options, console))
-    RESULT.parent.mkdir(parents=True, exist_ok=True)
-    RESULT.write_text(json.dumps(as_json(found, options), indent=1) + "\n")
+    write(as_json(found, options), RESULT)
     console.print(table(found))
     console.print(conclusion(found), highlight=False)
     console.print(f"All turns: {RESULT}")

@@ -106,9 +106,10 @@ class OpenAIChatCompletionsClient(Client[AsyncOpenAI, OpenAIChatMessages, OpenAI
 
     def retry_budget(self, state: dict[str, Any]) -> RetryBudget:
         """The rollout's, kept in its state as `_retry_budget`."""
-        most = self.config.max_retries_per_rollout if self.config else ClientConfig().max_retries_per_rollout
-        budget: RetryBudget = state.setdefault("_retry_budget", RetryBudget(left=most))
-        return budget
+        if "_retry_budget" not in state:
+            config = self.config or ClientConfig()
+            state["_retry_budget"] = RetryBudget(left=config.max_retries_per_rollout)
+        return cast(RetryBudget, state["_retry_budget"])
 
     async def _complete(
         self,

@@ -38,7 +38,14 @@ from verifiers_tito.clients.tokenizer_choice import TokenizerChoice
 from verifiers_tito.errors import ConfigError, InvalidModelResponseError, ModelError
 from verifiers_tito.stitching import Conversation, Fallback, Stitched, TemplateReport
 from verifiers_tito.tokenization import ServerTokenizer
-from verifiers_tito.transport import AUTHENTICATION_ERRORS, ServerUnreachableError, decode, get, with_base_url
+from verifiers_tito.transport import (
+    AUTHENTICATION_ERRORS,
+    RetryBudget,
+    ServerUnreachableError,
+    decode,
+    get,
+    with_base_url,
+)
 from verifiers_tito.types import (
     ClientConfig,
     FallbackReason,
@@ -81,6 +88,7 @@ class _Turn:
     fields: dict[str, Any]
     headers: dict[str, str]
     read: Conversation
+    budget: RetryBudget
 
     def body(self, messages: list[dict[str, Any]]) -> dict[str, Any]:
         template = self.template
@@ -97,7 +105,8 @@ class OpenAIChatCompletionsTokenClient(OpenAIChatCompletionsClient):
     messages, and says so.
 
     `stitching` and `route` are the configuration's, unless given here. Writes these keys of the rollout's state:
-    `_cached_suffix_ids`, the ids with which the template closes an assistant turn, `_prefix_index` and `_prompt_runs`.
+    `_cached_suffix_ids`, the ids with which the template closes an assistant turn, `_prefix_index`, `_prompt_runs` and
+    `_retry_budget`.
     """
 
     def __init__(
@@ -154,17 +163,18 @@ class OpenAIChatCompletionsTokenClient(OpenAIChatCompletionsClient):
             fields=fields,
             headers={**extra_headers(sampling_args), **(kwargs.get("extra_headers") or {})},
             read=prefix_index(state).read(said),
+            budget=self.retry_budget(state),
         )
         self._tokenizers.prepare(model)
-        before = replace(budget := self.retry_budget(state))
+        before = replace(turn.budget)
         try:
             completion = await self._complete_turn(turn)
         except ServerUnreachableError:
             self._routes.start_over()
             raise
-        if budget.outages > before.outages:
+        if turn.budget.outages > before.outages:
             self._routes.start_over()
-        return with_retries(completion, budget.used - before.used)
+        return with_retries(completion, turn.budget.used - before.used)
 
     async def _complete_turn(self, turn: _Turn) -> NativeCompletion:
         outcome = await self._stitch(turn.state, turn.said, turn.template, read=turn.read)
@@ -245,7 +255,7 @@ class OpenAIChatCompletionsTokenClient(OpenAIChatCompletionsClient):
             body = way.body(turn.body([]), run.wire_form)
             try:
                 completion = await self._complete(
-                    way.path, body, served=served, headers=turn.headers, budget=self.retry_budget(turn.state)
+                    way.path, body, served=served, headers=turn.headers, budget=turn.budget
                 )
                 check_echo(run, completion.answer)
             except ModelError as error:
@@ -281,7 +291,7 @@ class OpenAIChatCompletionsTokenClient(OpenAIChatCompletionsClient):
             guarded = await self._messages_in.guard(messages, turn.template, no_ids_because=self._routes.problem)
         served = replace(served, control_strings=cast(int, guarded))
         completion = await self._complete(
-            CHAT_PATH, turn.body(messages), served=served, headers=turn.headers, budget=self.retry_budget(turn.state)
+            CHAT_PATH, turn.body(messages), served=served, headers=turn.headers, budget=turn.budget
         )
         return _with_cached_ids(_with_prompt_noted(completion, turn))
 

@@ -99,7 +99,9 @@ async def get(client: AsyncOpenAI, path: str) -> bytes:
 
 def _retrying(client: AsyncOpenAI) -> Retrying:
     """As many retries as the provider's client would make."""
-    return _RETRYING.setdefault(client, Retrying(policy=RetryPolicy(most_retries=client.max_retries)))
+    if client not in _RETRYING:
+        _RETRYING[client] = Retrying(policy=RetryPolicy(most_retries=client.max_retries))
+    return _RETRYING[client]
 
 
 async def _answer(sent: Awaitable[bytes], *, operation: str) -> bytes:
