@@ -64,6 +64,7 @@ from verifiers_tito.types import (
     ToolMessage,
     TrajectoryStep,
     UserMessage,
+    WeightVersionSpan,
     content_to_text,
 )
 
@@ -125,6 +126,7 @@ __all__ = [
     "UnencodableTextError",
     "UntrustedTextError",
     "UserMessage",
+    "WeightVersionSpan",
     "build_datums",
     "cleanup",
     "content_to_text",

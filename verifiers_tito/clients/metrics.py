@@ -15,9 +15,10 @@ class ClientMetrics:
     """Counters from the making of a client on.
 
     `turns` that were answered and `turn_seconds` they took in all (wall time, retries included) are by the label of
-    `Served` ("chat/tokens", "chat (first turn)"), `failed_turns` by the name of their error, `requests` by path, and
-    `retries` by the error that they followed. Bytes are those of bodies. `prompt_ids` are all ids of all prompts, of
-    which some were `reused_ids`, `bridged_ids` or `retokenized_ids`; the server found `cached_ids` in its prefix cache.
+    `Served` ("chat/tokens", "chat (first turn)"), `failed_turns` by the name of their error, `requests` by method and
+    path, and `retries` by the error that they followed. Bytes are those of bodies. `prompt_ids` are all ids of all
+    prompts, of which some were `reused_ids`, `bridged_ids` or `retokenized_ids`; the server found `cached_ids` in its
+    prefix cache.
     """
 
     turns: Mapping[str, int]

@@ -91,7 +91,7 @@ class Server:
             options: Any = {"headers": {**_JSON, REQUEST_ID: request_id, **(headers or {})}, "max_retries": 0}
             sent = self.provider.post(self._url(path), content=content, cast_to=bytes, options=options)
             answer = await _answer(sent, operation=f"POST {path}")
-            self._traffic.answered(path, sent=len(content), received=len(answer))
+            self._traffic.answered(f"POST {path}", sent=len(content), received=len(answer))
             check(answer)
             return answer
 
@@ -104,7 +104,7 @@ class Server:
             options: Any = {"headers": {REQUEST_ID: request_id}, "max_retries": 0}
             sent = self.provider.get(self._url(path), cast_to=bytes, options=options)
             answer = await _answer(sent, operation=f"GET {path}")
-            self._traffic.answered(path, sent=0, received=len(answer))
+            self._traffic.answered(f"GET {path}", sent=0, received=len(answer))
             return answer
 
         return await self._retrying.run(send, has_stand_in=self.has_stand_in)

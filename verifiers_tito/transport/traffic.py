@@ -8,16 +8,16 @@ from dataclasses import dataclass, field
 
 @dataclass(slots=True, kw_only=True)
 class Traffic:
-    """Of all servers of one client. `requests` that were answered, by path; `retries` by the name of the error that
-    they followed; bytes of bodies, without headers."""
+    """Of all servers of one client. `requests` that were answered, by method and path; `retries` by the name of the
+    error that they followed; bytes of bodies, without headers."""
 
     requests: Counter[str] = field(default_factory=Counter)
     retries: Counter[str] = field(default_factory=Counter)
     sent_bytes: int = 0
     received_bytes: int = 0
 
-    def answered(self, path: str, *, sent: int, received: int) -> None:
+    def answered(self, operation: str, *, sent: int, received: int) -> None:
         """One request and its answer."""
-        self.requests[path] += 1
+        self.requests[operation] += 1
         self.sent_bytes += sent
         self.received_bytes += received
