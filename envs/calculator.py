@@ -19,7 +19,7 @@ import verifiers_tito as vf
 
 SYSTEM_PROMPT = "Use the calculator, then answer with the number."
 MOST_DIGITS = 100
-LONGEST_EXPRESSION = 500
+LONGEST_EXPRESSION = 200
 
 BINARY: dict[type[ast.operator], Callable[[Any, Any], Any]] = {
     ast.Add: operator.add,
@@ -31,6 +31,7 @@ BINARY: dict[type[ast.operator], Callable[[Any, Any], Any]] = {
     ast.Pow: operator.pow,
 }
 UNARY: dict[type[ast.unaryop], Callable[[Any], Any]] = {ast.UAdd: operator.pos, ast.USub: operator.neg}
+_CHARACTERS = re.compile(r"[0-9eE.+\-*/%() ]*")
 _NUMBER = re.compile(r"-?\d[\d,]{0,200}(?:\.\d{1,30})?")
 
 
@@ -42,6 +43,8 @@ def calculate(expression: str) -> str:
     """
     if len(expression) > LONGEST_EXPRESSION:
         raise ValueError(f"an expression has {LONGEST_EXPRESSION} characters at most, this one has {len(expression)}")
+    if not _CHARACTERS.fullmatch(expression):
+        raise ValueError("an expression is made of numbers, parentheses and + - * / // % **")
     try:
         tree = ast.parse(expression.strip(), mode="eval")
     except (SyntaxError, RecursionError, MemoryError) as error:

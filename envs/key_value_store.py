@@ -70,9 +70,8 @@ class KeyValueStoreEnv(vf.StatefulToolEnv):
 def share_of_right_keys(state: vf.State, info: dict[str, Any]) -> float:
     """How many of the keys that there are, or should be, have the value they should."""
     store, wanted = state["store"], info["end"]
-    return sum(store.get(key) == wanted.get(key) for key in store.keys() | wanted.keys()) / len(
-        store.keys() | wanted.keys()
-    )
+    keys = store.keys() | wanted.keys()
+    return sum(store.get(key) == wanted.get(key) for key in keys) / len(keys)
 
 
 def load_environment(num_examples: int = 100, max_turns: int = 8, seed: int = 0) -> vf.Environment:

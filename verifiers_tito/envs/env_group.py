@@ -162,12 +162,10 @@ def _as_seen_by(member: Environment, states: Sequence[State]) -> Iterator[None]:
 
 
 def _member(env_map: Mapping[str, Environment], route: EnvRoute) -> Environment:
-    name = route[0] if route else None
-    if name not in env_map:
-        raise ConfigError(
-            f'no environment for task or info["env_id"] {name!r:.80}; those of this group are {", ".join(env_map)}'
-        )
-    return env_map[name]
+    if not route or route[0] not in env_map:
+        said = f"{route[0]!r:.80} is no environment of this group" if route else "nothing names an environment"
+        raise ConfigError(f'{said}; task or info["env_id"] must be one of {", ".join(env_map)}')
+    return env_map[route[0]]
 
 
 def _check_members(envs: Sequence[Environment], names: Sequence[str]) -> None:

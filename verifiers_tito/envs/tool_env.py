@@ -3,8 +3,8 @@
     a turn's tool calls ──► read_arguments ──► complete_arguments ──► call_tool ──► a tool message for each, in order
 
 What is wrong with a call becomes its tool message, so that the model can do better. What a tool raises does, too
-(through `error_formatter`), but for the types in `stop_errors`, which end the rollout. Otherwise a rollout ends with the
-first turn that calls nothing.
+(through `error_formatter`), but for the types in `stop_errors`, which end the rollout. Otherwise a rollout ends with
+the first turn that calls nothing.
 """
 
 from __future__ import annotations

@@ -25,9 +25,9 @@ def read_documentation(docstring: str | None) -> Documentation:
     except docstring_parser.ParseError:
         return Documentation(description=text, parameters={})
     parameters = {
-        name.strip().lstrip("*"): parameter.description
+        name.strip().lstrip("*"): parameter.description.strip()
         for parameter in parsed.params
         for name in parameter.arg_name.split(",")  # NumPy's `x, y : int`
         if parameter.description
     }
-    return Documentation(description=parsed.description or "", parameters=parameters)
+    return Documentation(description=(parsed.description or "").strip(), parameters=parameters)
