@@ -11,6 +11,7 @@ import contextvars
 import threading
 from collections.abc import Callable
 from contextlib import suppress
+from functools import partial
 from typing import TypeVar
 
 ResultT = TypeVar("ResultT")
@@ -30,11 +31,9 @@ async def call_in_thread(call: Callable[[], ResultT], *, name: str) -> ResultT:
 
     def run() -> None:
         try:
-            result = call()
-            settle = lambda: done.set_result(result)  # noqa: E731 - its twin is below
+            settle = partial(done.set_result, call())
         except BaseException as raised:
-            error = _carriable(raised)
-            settle = lambda: done.set_exception(error)  # noqa: E731
+            settle = partial(done.set_exception, _carriable(raised))
         with suppress(RuntimeError):  # the loop is closed: nobody waits any more
             loop.call_soon_threadsafe(deliver, settle)
 
