@@ -22,7 +22,7 @@ LAYERS = (
     {"tokenization"},
     {"stitching"},
     {"clients"},
-    {"rubrics", "rollouts", "datums"},
+    {"rubrics", "rollouts", "datums", "tools"},
     {"envs"},
     {"vllm_plugin", "local", "testing", "doctor"},
     {"cli"},

@@ -12,9 +12,12 @@ from typing import TYPE_CHECKING, Any
 
 from verifiers_tito.clients import Client
 from verifiers_tito.envs import (
+    EnvGroup,
     Environment,
     MultiTurnEnv,
     SingleTurnEnv,
+    StatefulToolEnv,
+    ToolEnv,
     cleanup,
     load_environment,
     stop,
@@ -40,7 +43,8 @@ from verifiers_tito.errors import (
     UntrustedTextError,
 )
 from verifiers_tito.rollouts import Continuity, RolloutSummary, continuity, run_metrics, summarize
-from verifiers_tito.rubrics import Rubric
+from verifiers_tito.rubrics import Rubric, ToolRubric
+from verifiers_tito.tools import convert_func_to_tool_def
 from verifiers_tito.types import (
     AssistantMessage,
     ClientConfig,
@@ -84,6 +88,7 @@ __all__ = [
     "DatumError",
     "DatumSet",
     "EmptyModelResponseError",
+    "EnvGroup",
     "Environment",
     "EnvironmentHookError",
     "Error",
@@ -110,6 +115,7 @@ __all__ = [
     "SingleTurnEnv",
     "Split",
     "State",
+    "StatefulToolEnv",
     "StepTokens",
     "StitchingConfig",
     "SystemMessage",
@@ -119,9 +125,11 @@ __all__ = [
     "Tool",
     "ToolCall",
     "ToolCallError",
+    "ToolEnv",
     "ToolError",
     "ToolMessage",
     "ToolParseError",
+    "ToolRubric",
     "TrajectoryStep",
     "UnencodableTextError",
     "UntrustedTextError",
@@ -131,6 +139,7 @@ __all__ = [
     "cleanup",
     "content_to_text",
     "continuity",
+    "convert_func_to_tool_def",
     "load_environment",
     "read_datums",
     "run_metrics",
