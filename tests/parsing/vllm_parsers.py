@@ -37,9 +37,7 @@ class Asked:
     thinking: bool | None = None
 
     def request(self, special_texts: frozenset[str] = frozenset()) -> Any:
-        return parse_request(
-            self.tools, self.tool_choice, thinking=self.thinking is not False, special_texts=special_texts
-        )
+        return parse_request(self.tools, self.tool_choice, thinking=self.thinking, special_texts=special_texts)
 
     @property
     def template_kwargs(self) -> dict[str, bool]:

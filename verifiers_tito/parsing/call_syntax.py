@@ -31,10 +31,14 @@ class FoundCalls:
 
 class CallSyntax(Protocol):
     """How a family of models writes tool calls. `is_engine`: vLLM reads it with its parser engine, which drops the
-    markup of calls that it cannot read, where its other parsers give the whole text back."""
+    markup of calls that it cannot read, where its other parsers give the whole text back. `forced_as_json`: where a
+    call is required, the server makes the model write JSON instead."""
 
     @property
     def is_engine(self) -> bool: ...
+
+    @property
+    def forced_as_json(self) -> bool: ...
 
     def keeps_special(self, request: ParseRequest) -> bool:
         """Whether vLLM's parser asks for text with its special tokens."""

@@ -25,6 +25,7 @@ class TaggedJson:
     open: str
     close: str
     is_engine: bool = False
+    forced_as_json: bool = False
 
     def keeps_special(self, request: ParseRequest) -> bool:
         return request.allows_calls
@@ -66,6 +67,7 @@ class BareJson:
 
     mark: str = PYTHON_TAG
     is_engine: bool = False
+    forced_as_json: bool = False
 
     def keeps_special(self, request: ParseRequest) -> bool:
         return False

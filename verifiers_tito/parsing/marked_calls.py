@@ -33,6 +33,7 @@ class MarkedCalls:
     keeps_special_without_tools: bool = True
     reads_reasoning: bool = True
     is_engine: bool = True
+    forced_as_json: bool = False
 
     def keeps_special(self, request: ParseRequest) -> bool:
         return self.keeps_special_without_tools or request.allows_calls
@@ -58,7 +59,7 @@ class MarkedCalls:
         )
 
     def _markup_for(self, request: ParseRequest) -> Markup:
-        if self.thinks_on_request and not request.thinking:
+        if self.thinks_on_request and not request.may_think:
             return self.markup.without(THINK, THINK_END)
         return self.markup if self.reads_reasoning else self.markup.idling(THINK, THINK_END)
 

@@ -7,6 +7,7 @@ from typing import TypeVar
 
 from verifiers_tito.errors import ConfigError
 from verifiers_tito.parsing.call_syntax import CallSyntax
+from verifiers_tito.parsing.deepseek_calls import DeepSeekCalls
 from verifiers_tito.parsing.json_calls import BareJson, TaggedJson
 from verifiers_tito.parsing.marked_calls import MarkedCalls
 from verifiers_tito.parsing.markups import (
@@ -20,6 +21,7 @@ from verifiers_tito.parsing.markups import (
     QWEN_XML_CALLS,
 )
 from verifiers_tito.parsing.parser import ReasoningThenCalls, ResponseFormat
+from verifiers_tito.parsing.pythonic_calls import PythonicCalls
 from verifiers_tito.parsing.reasoning import MarkedReasoning, NoReasoning, ReasoningStyle, ThinkTags
 
 Style = TypeVar("Style")
@@ -37,6 +39,8 @@ REASONING_BY_NAME: dict[str, ReasoningStyle] = {
     "qwen3": MarkedReasoning(markup=QWEN_XML, strips_end=False),
 }
 CALLS_BY_NAME: dict[str, CallSyntax] = {
+    "deepseek_v3": DeepSeekCalls(fenced=True),
+    "deepseek_v31": DeepSeekCalls(fenced=False),
     "glm45": GLM_CALLS,
     "glm47": GLM_CALLS,
     "hermes": HERMES,
@@ -44,6 +48,7 @@ CALLS_BY_NAME: dict[str, CallSyntax] = {
     "llama3_json": BareJson(),
     "llama4_json": BareJson(),
     "minimax_m2": MINIMAX_CALLS,
+    "pythonic": PythonicCalls(),
     "qwen3_coder": QWEN_XML_CALLS,
     "qwen3_json": HERMES,
     "qwen3_xml": QWEN_XML_CALLS,

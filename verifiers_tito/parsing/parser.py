@@ -16,6 +16,7 @@ from uuid import uuid4
 from verifiers_tito.parsing.call_syntax import CallSyntax, FoundCalls
 from verifiers_tito.parsing.decoding import TokenDecoder, text_of
 from verifiers_tito.parsing.ending import EndOfTurn
+from verifiers_tito.parsing.forced_calls import find_forced_calls
 from verifiers_tito.parsing.reasoning import NoReasoning, ReasoningStyle
 from verifiers_tito.parsing.request import ParseRequest, ToolChoice
 from verifiers_tito.parsing.result import ParsedCompletion, ParsedText, ParseTermination
@@ -62,12 +63,20 @@ class ReasoningThenCalls:
             )
         if not request.allows_calls and not self._is_engine:
             return ParsedText(reasoning=split.reasoning, content=split.rest)
+        if self.calls.forced_as_json and request.must_call:
+            found = find_forced_calls(split.rest or "", request)
+            return self._parsed(split.reasoning, "", found, call_id)
         found = self.calls.find(split.rest or "", request)
         if not request.allows_calls:
             return ParsedText(reasoning=split.reasoning, content=found.content or None)
+        return self._parsed(split.reasoning, self._content(split.rest, found, request), found, call_id)
+
+    def _parsed(
+        self, reasoning: str | None, content: str | None, found: FoundCalls, call_id: Callable[[], str]
+    ) -> ParsedText:
         return ParsedText(
-            reasoning=split.reasoning,
-            content=self._content(split.rest, found, request),
+            reasoning=reasoning,
+            content=content,
             tool_calls=tuple(
                 ToolCall(id=call.call_id or call_id(), name=call.name, arguments=call.arguments) for call in found.calls
             ),

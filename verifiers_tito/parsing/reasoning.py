@@ -46,7 +46,7 @@ class NoReasoning:
 class ThinkTags:
     """Everything up to `close` is reasoning (all of it where there is none), `open` or not: DeepSeek.
 
-    `only_if_thinking`: without the request's leave there is none (DeepSeek V3.1).
+    `only_if_thinking`: only where the template was told to think (DeepSeek V3.1).
     """
 
     open: str = THINK
@@ -56,7 +56,7 @@ class ThinkTags:
     keeps_special: bool = False
 
     def split(self, text: str, request: ParseRequest) -> SplitText:
-        if self.only_if_thinking and not request.thinking:
+        if self.only_if_thinking and request.thinking is not True:
             return SplitText(reasoning=None, rest=text)
         before, opened, after = text.partition(self.open)
         reasoning, _, rest = (after if opened else before).partition(self.close)
@@ -80,9 +80,9 @@ class MarkedReasoning:
 
     def split(self, text: str, request: ParseRequest) -> SplitText:
         found = SplitText(reasoning=None, rest=text)
-        if request.thinking or self.always:
+        if request.may_think or self.always:
             found = self._split(text, request.special_texts - self.markup.marks)
-        if self.fills_content and not request.thinking and not (found.rest or "").strip():
+        if self.fills_content and not request.may_think and not (found.rest or "").strip():
             return SplitText(reasoning=found.rest, rest=found.reasoning)
         return found
 

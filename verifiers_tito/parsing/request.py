@@ -29,14 +29,19 @@ class NamedTool:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class ParseRequest:
-    """`thinking` is what the template was told (`enable_thinking`, `thinking`): an answer to a prompt that closed its
-    thinking block holds none. `special_texts` are control tokens that parsers drop where they mean nothing to them.
-    Without tools nothing is called."""
+    """`thinking` is what the template was told (`enable_thinking`, `thinking`), None for nothing: an answer to a prompt
+    that closed its thinking block holds none. `special_texts` are control tokens that parsers drop where they mean
+    nothing to them. Without tools nothing is called."""
 
     tools: tuple[Tool, ...] = ()
     tool_choice: ToolChoice | NamedTool = ToolChoice.AUTO
-    thinking: bool = True
+    thinking: bool | None = None
     special_texts: frozenset[str] = frozenset()
+
+    @property
+    def may_think(self) -> bool:
+        """Unless the template was told not to."""
+        return self.thinking is not False
 
     @property
     def allows_calls(self) -> bool:
