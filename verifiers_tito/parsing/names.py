@@ -8,6 +8,7 @@ from typing import TypeVar
 from verifiers_tito.errors import ConfigError
 from verifiers_tito.parsing.call_syntax import CallSyntax
 from verifiers_tito.parsing.deepseek_calls import DeepSeekCalls
+from verifiers_tito.parsing.harmony import HarmonyFormat
 from verifiers_tito.parsing.json_calls import BareJson, TaggedJson
 from verifiers_tito.parsing.marked_calls import MarkedCalls
 from verifiers_tito.parsing.markups import (
@@ -26,6 +27,7 @@ from verifiers_tito.parsing.reasoning import MarkedReasoning, NoReasoning, Reaso
 
 Style = TypeVar("Style")
 
+HARMONY_REASONING, HARMONY_CALLS = "openai_gptoss", "openai"
 HERMES = TaggedJson(open="<tool_call>", close="</tool_call>")
 
 REASONING_BY_NAME: dict[str, ReasoningStyle] = {
@@ -57,6 +59,8 @@ CALLS_BY_NAME: dict[str, CallSyntax] = {
 
 def format_by_names(*, reasoning_parser: str | None = None, tool_call_parser: str | None = None) -> ResponseFormat:
     """What a server started with these parsers reads. Raises `ConfigError` for a name that is not known here."""
+    if reasoning_parser == HARMONY_REASONING or tool_call_parser == HARMONY_CALLS:
+        return HarmonyFormat(reads_reasoning=bool(reasoning_parser), reads_calls=bool(tool_call_parser))
     reasoning = _known("reasoning_parser", reasoning_parser, REASONING_BY_NAME)
     calls = _known("tool_call_parser", tool_call_parser, CALLS_BY_NAME)
     if isinstance(calls, MarkedCalls) and reasoning is None:

@@ -106,6 +106,8 @@ class CompletionParser:
         """What sampled ids (C,) say. Never raises: what cannot be read is content or an unparsed call."""
         request = request or ParseRequest(tool_choice=ToolChoice.AUTO)
         body_ids, termination = self.end.split_ids(token_ids)
+        if self.format.includes_end:
+            body_ids = token_ids[: len(body_ids) + 1]
         text = text_of(self.decoder, body_ids, keeps_special=self.format.keeps_special(request))
         if termination is ParseTermination.MALFORMED:
             text, termination = self.end.cut_text(text, termination)
