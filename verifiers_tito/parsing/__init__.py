@@ -2,7 +2,9 @@
 
 from verifiers_tito.parsing.call_syntax import CallSyntax, FoundCall, FoundCalls
 from verifiers_tito.parsing.decoding import TokenDecoder, TransformersDecoder
+from verifiers_tito.parsing.derived import DerivedFormat, Misfit, derive_format
 from verifiers_tito.parsing.ending import EndOfTurn
+from verifiers_tito.parsing.harmony import HarmonyFormat
 from verifiers_tito.parsing.names import format_by_names
 from verifiers_tito.parsing.parser import CompletionParser, ReasoningThenCalls, ResponseFormat
 from verifiers_tito.parsing.request import NamedTool, ParseRequest, ToolChoice, parse_request
@@ -18,9 +20,12 @@ __all__ = [
     "CallProblem",
     "CallSyntax",
     "CompletionParser",
+    "DerivedFormat",
     "EndOfTurn",
     "FoundCall",
     "FoundCalls",
+    "HarmonyFormat",
+    "Misfit",
     "NamedTool",
     "ParseRequest",
     "ParseTermination",
@@ -32,6 +37,7 @@ __all__ = [
     "ToolChoice",
     "TransformersDecoder",
     "UnparsedToolCall",
+    "derive_format",
     "format_by_names",
     "parse_request",
 ]

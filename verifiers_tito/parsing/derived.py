@@ -7,11 +7,14 @@ A format fits if it gives back all that the template wrote. It knows no model's 
 
 from __future__ import annotations
 
+import json
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from enum import StrEnum
 from typing import Any, Protocol
 
+from verifiers_tito.parsing.json_calls import BareJson
+from verifiers_tito.parsing.machine import THINK, THINK_END
 from verifiers_tito.parsing.names import CALLS_BY_NAME, HARMONY_CALLS, HARMONY_REASONING, format_by_names
 from verifiers_tito.parsing.parser import ResponseFormat
 from verifiers_tito.parsing.request import ParseRequest
@@ -25,10 +28,10 @@ TOOL = Tool(
     description="Calls.",
     parameters={"type": "object", "properties": {"qzkey": {"type": "string"}}},
 )
-CALL = {"id": "qzcallid0", "name": TOOL.name, "arguments": f'{{"qzkey": "{VALUE}"}}'}
+ARGUMENTS = {"qzkey": VALUE}
 QUESTION = {"role": "user", "content": "Qzquestionzq"}
-REASONING_PARSERS = ("qwen3", "glm45", "deepseek_r1")
-"""Who fits them is read by all of them alike; the first that fits is taken."""
+PARTNERS = {"deepseek_v3": "deepseek_r1", "glm45": "glm45", "kimi_k2": "kimi_k2", "minimax_m2": "minimax_m2"}
+"""Reasoning parsers by the tool parsers that they go with. Others go with Qwen's: `<think>` looks alike everywhere."""
 
 
 class Misfit(StrEnum):
@@ -70,17 +73,15 @@ class DerivedFormat:
 def derive_format(renderer: TemplateRenderer) -> DerivedFormat:
     """Tries the known formats on turns that the template renders."""
     thought = _written(renderer, {"content": CONTENT, "reasoning_content": REASONING, "thinking": REASONING})
-    calling = _written(renderer, {"content": "", "tool_calls": [CALL]})
-    if calling is None or VALUE not in calling:
-        reasoning = _reasoning_parser(thought)
-        return _derived(reasoning, None, Misfit.NO_CALLS)
+    calling = _written_call(renderer)
+    if calling is None:
+        return _derived(_reasoning_parser(thought, None), None, Misfit.NO_CALLS)
     if _fits(calling, HARMONY_REASONING, HARMONY_CALLS):
         return _derived(HARMONY_REASONING, HARMONY_CALLS, None)
-    reasoning = _reasoning_parser(thought)
-    for name in sorted(CALLS_BY_NAME):
-        if _fits(calling.rpartition("</think>")[2], None, name):
-            return _derived(reasoning, name, None)
-    return _derived(reasoning, None, Misfit.UNKNOWN_CALLS)
+    behind = calling.rpartition(THINK_END)[2]
+    fitting = (name for name in sorted(CALLS_BY_NAME) if _may_be(name, behind) and _fits(behind, None, name))
+    calls = next(fitting, None)
+    return _derived(_reasoning_parser(thought, calls), calls, None if calls else Misfit.UNKNOWN_CALLS)
 
 
 def _derived(reasoning: str | None, calls: str | None, misfit: Misfit | None) -> DerivedFormat:
@@ -92,24 +93,29 @@ def _derived(reasoning: str | None, calls: str | None, misfit: Misfit | None) ->
     )
 
 
-def _reasoning_parser(written: str | None) -> str | None:
+def _reasoning_parser(written: str | None, calls: str | None) -> str | None:
     if written is None or REASONING not in written:
         return None
-    if _read(written, HARMONY_REASONING, HARMONY_CALLS).reasoning == REASONING:
-        return HARMONY_REASONING
-    for name in REASONING_PARSERS:
+    for name in (HARMONY_REASONING, PARTNERS.get(calls or "", "qwen3")):
         parsed = _read(written, name, None)
         if (parsed.reasoning or "").strip() == REASONING and (parsed.content or "").lstrip().startswith(CONTENT):
             return name
     return None
 
 
+def _may_be(calls: str, written: str) -> bool:
+    """Bare JSON is found in any text; a template that means it writes it first."""
+    syntax = CALLS_BY_NAME[calls]
+    return not isinstance(syntax, BareJson) or written.lstrip().startswith(("{", syntax.mark))
+
+
 def _fits(written: str, reasoning: str | None, calls: str) -> bool:
     """Whether the one call is read, name and arguments. What stands behind it, as the turn's end, does not matter."""
     for end in _ends(written):
         parsed = _read(written[:end], reasoning, calls)
-        if [call.name for call in parsed.tool_calls] == [TOOL.name] and VALUE in parsed.tool_calls[0].arguments:
-            return not parsed.unparsed_tool_calls and CALL["arguments"] == parsed.tool_calls[0].arguments
+        if parsed.tool_calls and not parsed.unparsed_tool_calls:
+            call = parsed.tool_calls[0]
+            return call.name == TOOL.name and call.arguments == json.dumps(ARGUMENTS)
     return False
 
 
@@ -127,10 +133,21 @@ def _read(written: str, reasoning: str | None, calls: str | None) -> ParsedText:
     return response_format.parse(written, ParseRequest(tools=(TOOL,)), call_id=lambda: "")
 
 
+def _written_call(renderer: TemplateRenderer) -> str | None:
+    """A turn with a call, its arguments as an object or, where the template wants that, as text; None for neither."""
+    for arguments in (ARGUMENTS, json.dumps(ARGUMENTS)):
+        call = {"id": "qzcallid0", "type": "function", "function": {"name": TOOL.name, "arguments": arguments}}
+        for content in ("", None):
+            written = _written(renderer, {"content": content, "tool_calls": [call]})
+            if written is not None and VALUE in written:
+                return written
+    return None
+
+
 def _written(renderer: TemplateRenderer, turn: Mapping[str, Any]) -> str | None:
     """What the template writes behind the generation prompt, or None where it refuses. A prompt that opens or closes
     the reasoning itself belongs to the turn."""
-    tools = [TOOL.model_dump(exclude_none=True)]
+    tools = [{"type": "function", "function": TOOL.model_dump(exclude_none=True)}]
     try:
         ask = renderer.render_now([QUESTION], tools=tools).text
         whole = renderer.render_now(
@@ -139,5 +156,6 @@ def _written(renderer: TemplateRenderer, turn: Mapping[str, Any]) -> str | None:
     except TemplateRefusedError:
         return None
     begin = next((place for place, (one, other) in enumerate(zip(ask, whole, strict=False)) if one != other), len(ask))
-    think = whole.find("<think>", whole.find(QUESTION["content"]))
+    begin -= whole[:begin].endswith("<")  # two marks that begin alike
+    think = whole.find(THINK, whole.find(QUESTION["content"]))
     return whole[begin if think < 0 else min(begin, think) :].lstrip("\n")
