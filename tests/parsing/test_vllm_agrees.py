@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import warnings
+from functools import cache
 
 import pytest
 
@@ -17,6 +18,7 @@ from verifiers_tito.parsing import CompletionParser, EndOfTurn, TransformersDeco
 
 pytestmark = [pytest.mark.corpus, pytest.mark.filterwarnings("ignore")]
 
+tokenizer_of = cache(load_family)
 PAIRS = [(answers, reasoning, calls) for answers in ALL for reasoning, calls in answers.parsers]
 each_pair = pytest.mark.parametrize(
     ("answers", "reasoning", "calls"), PAIRS, ids=[f"{answers.name}-{r}-{c}" for answers, r, c in PAIRS]
@@ -24,7 +26,7 @@ each_pair = pytest.mark.parametrize(
 
 
 def both(answers: Answers, text: str, reasoning: str | None, calls: str | None, asked: Asked) -> tuple[Read, Read]:
-    tokenizer = load_family(answers.family)
+    tokenizer = tokenizer_of(answers.family)
     ours = format_by_names(reasoning_parser=reasoning, tool_call_parser=calls).parse(
         text, asked.request(frozenset(tokenizer.all_special_tokens)), call_id=lambda: "call"
     )
@@ -72,12 +74,12 @@ def test_special_tokens_are_kept_where_vllm_keeps_them(
 ) -> None:
     ours = format_by_names(reasoning_parser=reasoning, tool_call_parser=calls)
     for asked in REQUESTS:
-        theirs = skips_special(tokenizer=load_family(answers.family), reasoning=reasoning, calls=calls, asked=asked)
+        theirs = skips_special(tokenizer=tokenizer_of(answers.family), reasoning=reasoning, calls=calls, asked=asked)
         assert ours.keeps_special(asked.request()) is not theirs, asked
 
 
 def test_every_beginning_of_an_answer_in_channels_is_read_alike() -> None:
-    tokenizer = load_family(HARMONY.family)
+    tokenizer = tokenizer_of(HARMONY.family)
     reasoning, calls = HARMONY.parsers[0]
     stops = frozenset(tokenizer.convert_tokens_to_ids(["<|return|>", "<|call|>"]))
     parser = CompletionParser(
