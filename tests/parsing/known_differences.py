@@ -36,7 +36,7 @@ KNOWN_DIFFERENCES = (
     ),
     KnownDifference(
         calls="kimi_k2",
-        reason="vLLM makes a call of a header that is no call id, naming it by the header or a name in its arguments; not we.",
+        reason="vLLM makes a call of a header that is no call id, named by the header or by its arguments; not we.",
         example="<|tool_calls_section_begin|><|tool_call_begin|>nonsense",
         covers=_header_without_id,
     ),
