@@ -20,7 +20,7 @@ LAYERS = (
     {"wire"},
     {"transport"},
     {"tokenization"},
-    {"stitching"},
+    {"stitching", "parsing"},
     {"clients"},
     {"rubrics", "rollouts", "datums", "tools"},
     {"envs"},
