@@ -17,6 +17,7 @@ if TYPE_CHECKING:
     from verifiers_tito.rubrics.judge_rubric import JudgeRubric
 
 __all__ = [
+    "NO_SCORE",
     "JudgeRubric",
     "MathRubric",
     "OnRewardError",
@@ -24,7 +25,6 @@ __all__ = [
     "Rubric",
     "RubricGroup",
     "Score",
-    "NO_SCORE",
     "Verdict",
     "assign_advantages",
     "read_score",

@@ -147,7 +147,7 @@ class _Sum:
             if name == REWARD_ERRORS:
                 self.metrics[name] = self.metrics.get(name, 0.0) + score
             else:
-                self.metrics[names.get(name) or free_name(name, taken=self.metrics)] = score
+                self.metrics[free_name(names.get(name, name), taken=self.metrics)] = score
         for given, step in zip(self.given_to_steps, self.state["trajectory"], strict=True):
             given += [] if step["reward"] is None else [step["reward"]]
 
