@@ -17,6 +17,7 @@ LAYERS = (
     {"errors"},
     {"calling", "bundled"},
     {"types"},
+    {"parsers", "utils"},
     {"wire"},
     {"transport"},
     {"tokenization"},
