@@ -24,7 +24,7 @@ LAYERS = (
     {"stitching", "parsing"},
     {"clients"},
     {"rubrics", "rollouts", "datums", "tools"},
-    {"envs"},
+    {"envs", "telemetry"},
     {"vllm_plugin", "local", "testing", "doctor"},
     {"cli"},
 )
