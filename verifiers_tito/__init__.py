@@ -31,6 +31,8 @@ from verifiers_tito.errors import (
     LocalServerError,
     ModelError,
     OverlongPromptError,
+    RecordedError,
+    ResultsError,
     RewardError,
     TokenizerUnavailableError,
     ToolCallError,
@@ -39,6 +41,7 @@ from verifiers_tito.errors import (
     UnencodableTextError,
     UntrustedTextError,
 )
+from verifiers_tito.results import LoadedResults, RolloutOutput, load_results
 from verifiers_tito.rollouts import Continuity, RolloutSummary, continuity, run_metrics, summarize
 from verifiers_tito.rubrics import Rubric
 from verifiers_tito.types import (
@@ -89,6 +92,7 @@ __all__ = [
     "FallbackReason",
     "InfraError",
     "InvalidModelResponseError",
+    "LoadedResults",
     "LocalServerError",
     "LocalTokenizer",
     "Message",
@@ -99,8 +103,11 @@ __all__ = [
     "OpenAIChatCompletionsClient",
     "OpenAIChatCompletionsTokenClient",
     "OverlongPromptError",
+    "RecordedError",
     "Response",
+    "ResultsError",
     "RewardError",
+    "RolloutOutput",
     "RolloutSummary",
     "Route",
     "Rubric",
@@ -130,6 +137,7 @@ __all__ = [
     "content_to_text",
     "continuity",
     "load_environment",
+    "load_results",
     "read_datums",
     "run_metrics",
     "stop",

@@ -19,6 +19,7 @@ from verifiers_tito.calling import settle
 from verifiers_tito.clients.client import Client
 from verifiers_tito.envs.dataset import DatasetLike, Row, choose_rows, opening_messages, to_input, to_rows
 from verifiers_tito.envs.decorators import marked_methods
+from verifiers_tito.envs.generating import GeneratingEnvironment
 from verifiers_tito.errors import ConfigError
 from verifiers_tito.rollouts import run_group
 from verifiers_tito.rubrics import Rubric
@@ -27,11 +28,13 @@ from verifiers_tito.types import Messages, Response, SamplingArgs, State, Tool
 _LOGGER = logging.getLogger(__name__)
 
 
-class Environment:
+class Environment(GeneratingEnvironment):
     """Base of all environments. Keyword arguments that it does not know become attributes.
 
     `dataset` rows have a `prompt` (messages) or a `question`; with neither, the environment speaks first.
-    `max_seq_len` cuts the ids of a turn (prompt and sampled together) and marks the turn as truncated.
+    `max_seq_len` cuts the ids of a turn (prompt and sampled together) and marks the turn as truncated. `generate`
+    leaves rewards out with `score_rollouts=False`, counts a reward of `pass_threshold` as a success in pass@k, and its
+    blocking twin has `max_workers` threads. `map_kwargs` is kept for environments that map datasets themselves.
     """
 
     def __init__(
@@ -45,9 +48,13 @@ class Environment:
         sampling_args: SamplingArgs | Mapping[str, Any] | None = None,
         message_type: str = "chat",
         tool_defs: Sequence[Tool | Mapping[str, Any]] | None = None,
+        max_workers: int = 512,
         env_id: str | None = None,
         env_args: Mapping[str, Any] | None = None,
+        map_kwargs: Mapping[str, Any] | None = None,
         max_seq_len: int | None = None,
+        score_rollouts: bool = True,
+        pass_threshold: float = 0.5,
         **attributes: Any,
     ) -> None:
         if message_type != "chat":
@@ -61,7 +68,8 @@ class Environment:
         self.message_type = message_type
         self.tool_defs = [tool if isinstance(tool, Tool) else Tool.model_validate(tool) for tool in tool_defs or []]
         self.env_id, self.env_args = env_id or "", dict(env_args or {})
-        self.max_seq_len = max_seq_len
+        self.map_kwargs, self.max_seq_len, self.max_workers = dict(map_kwargs or {}), max_seq_len, max_workers
+        self.score_rollouts, self.pass_threshold = score_rollouts, pass_threshold
         for name, value in attributes.items():
             if meant := get_close_matches(name, _parameters(type(self)), n=1, cutoff=0.8):
                 _LOGGER.warning("%s keeps %s as an attribute; did you mean %s?", type(self).__name__, name, meant[0])
