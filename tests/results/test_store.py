@@ -32,7 +32,7 @@ def filled(folder: Path, plan: list[PlannedRollout] = PLAN) -> Path:
             state = write(store, rollout, finished(rollout))
             for scored in (state, *state["trajectory"]):
                 scored["advantage"] = 0.5
-            store.add_scores([scores_of(state, JsonValues())])
+            store.add_scores([scores_of(state, state_columns=(), values=JsonValues())])
     return folder
 
 
@@ -96,7 +96,7 @@ def test_a_rollout_whose_scoring_failed_afterwards_is_not_finished(tmp_path: Pat
         store.write_metadata(SETTINGS.to_json())
         state = write(store, PLAN[0], finished(PLAN[0]))
         state["error"], state["reward"] = vf.RewardError("no judge"), None
-        store.add_scores([scores_of(state, JsonValues())])
+        store.add_scores([scores_of(state, state_columns=(), values=JsonValues())])
     with ResultsStore(tmp_path, SETTINGS) as store:
         assert not store.index.finished(PLAN[0].key)
     (state,) = load_results(tmp_path).states()

@@ -72,7 +72,7 @@ class Ledger:
     def group_finished(self, finished: Sequence[tuple[PlannedRollout, State]], earlier: Sequence[State]) -> None:
         new = []
         compares = self._scoring.kind is ScoringKind.GROUP
-        scores = [scores_of(state, self._values) for _, state in finished] if compares else [None] * len(finished)
+        scores = [self._scores(state) if compares else None for _, state in finished]
         if self._store is not None and compares:
             self._rescore(earlier)
             self._store.add_scores([line for line in scores if line is not None])
@@ -129,8 +129,11 @@ class Ledger:
                     "it keeps its scores; name what the reward function reads in state_columns"
                 )
             else:
-                self._store.add_scores([scores_of(state, self._values)])
+                self._store.add_scores([self._scores(state)])
             self._take(key, self._store.index.read(key), state)
+
+    def _scores(self, state: State) -> Record:
+        return scores_of(state, state_columns=self._settings.state_columns, values=self._values)
 
     def _take(self, key: RolloutKey, record: Record, state: State | None) -> RolloutOutput:
         output = output_of(record)

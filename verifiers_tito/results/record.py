@@ -57,17 +57,18 @@ def record_of(planned: PlannedRollout, state: State, *, state_columns: Sequence[
         "retries": state.get("_retries", 0),
         "served": dict(summarize(state).served) if _has_steps(state) else {},
         "continuity": _continuity(state) if _has_steps(state) else {},
-        "state": {name: values.of(state.get(name), name) for name in state_columns if name != "trajectory"},
+        "state": _columns(state, state_columns, values),
         "steps": encode_steps(state["trajectory"], values) if _has_steps(state) else [],
     }
 
 
-def scores_of(state: State, values: JsonValues) -> Record:
-    """What scoring has set since the record was made."""
+def scores_of(state: State, *, state_columns: Sequence[str], values: JsonValues) -> Record:
+    """What scoring may have set since the record was made: a reward function can write to state columns, too."""
     return {
         "record_id": state[_RECORD_ID],
         **{name: values.of(state.get(name), name) for name in ("reward", "advantage", "metrics", "timing")},
         "error": error_info(state.get("error")),
+        "state": _columns(state, state_columns, values),
         "steps": [values.of([step["reward"], step["advantage"]], "trajectory") for step in state["trajectory"]],
     }
 
@@ -80,7 +81,7 @@ def with_scores(record: Record, scores: Mapping[str, Any] | None) -> Record:
         {**step, "reward": reward, "advantage": advantage}
         for step, (reward, advantage) in zip(record["steps"], scores["steps"], strict=False)
     ]
-    return {**record, **scores, "steps": steps}
+    return {**record, **scores, "state": {**record["state"], **scores["state"]}, "steps": steps}
 
 
 def key_of(record: Mapping[str, Any]) -> RolloutKey:
@@ -144,6 +145,11 @@ def _causes(error: BaseException) -> Iterator[BaseException]:
         yield cause
         seen.add(id(cause))
         cause = cause.__cause__
+
+
+def _columns(state: State, names: Sequence[str], values: JsonValues) -> dict[str, Any]:
+    """The state columns, but for the trajectory, which every record has."""
+    return {name: values.of(state.get(name), name) for name in names if name != "trajectory"}
 
 
 def _has_steps(state: State) -> bool:

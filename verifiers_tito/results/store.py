@@ -14,7 +14,7 @@ from __future__ import annotations
 import json
 import os
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from pathlib import Path
 from types import TracebackType
 from typing import Any, Self
@@ -46,18 +46,15 @@ class ResultsIndex:
     def __init__(self, folder: Path) -> None:
         self.folder = folder
         self.rollouts: dict[RolloutKey, Stored] = {}
-        self.scores: dict[str, Mapping[str, Any]] = {}
         self.results_end = self.scores_end = 0
+        self._score_starts: dict[str, int] = {}
+        self._failed_scorings: set[str] = set()
         for line in read_lines(folder / RESULTS):
             self.add(line.value, start=line.start)
             self.results_end = line.end
         for line in read_lines(folder / SCORES):
-            self.scores[line.value["record_id"]] = line.value
+            self.add_scores(line.value, start=line.start)
             self.scores_end = line.end
-        for key, stored in self.rollouts.items():
-            scores = self.scores.get(stored.record_id)
-            if scores is not None:
-                self.rollouts[key] = replace(stored, failed=scores["error"] is not None)
 
     def add(self, record: Record, *, start: int) -> None:
         try:
@@ -73,17 +70,27 @@ class ResultsIndex:
                 "a folder of another program's results cannot be continued"
             ) from error
 
+    def add_scores(self, scores: Record, *, start: int) -> None:
+        record_id = scores["record_id"]
+        self._score_starts[record_id] = start
+        if scores["error"] is not None:
+            self._failed_scorings.add(record_id)
+        else:
+            self._failed_scorings.discard(record_id)
+
     def read(self, key: RolloutKey) -> Record:
         """The latest record of a rollout, with its scores."""
         stored = self.rollouts[key]
-        return with_scores(read_line(self.folder / RESULTS, stored.start), self.scores.get(stored.record_id))
+        record, scored = read_line(self.folder / RESULTS, stored.start), self._score_starts.get(stored.record_id)
+        return record if scored is None else with_scores(record, read_line(self.folder / SCORES, scored))
 
     def is_scored_with_its_group(self, key: RolloutKey) -> bool:
-        return self.rollouts[key].record_id in self.scores
+        return self.rollouts[key].record_id in self._score_starts
 
     def finished(self, key: RolloutKey) -> bool:
-        """Whether a rollout is there that did not fail."""
-        return key in self.rollouts and not self.rollouts[key].failed
+        """Whether a rollout is there that did not fail, neither when it ran nor when it was scored."""
+        stored = self.rollouts.get(key)
+        return stored is not None and not stored.failed and stored.record_id not in self._failed_scorings
 
 
 class ResultsStore:
@@ -144,10 +151,10 @@ class ResultsStore:
         (start,) = self._results.append([record])
         self.index.add(record, start=start)
 
-    def add_scores(self, scores: Sequence[Mapping[str, Any]]) -> None:
+    def add_scores(self, scores: Sequence[Record]) -> None:
         """Appends what scoring has changed of records."""
-        self._scores.append([dict(line) for line in scores])
-        self.index.scores.update({line["record_id"]: line for line in scores})
+        for start, line in zip(self._scores.append(scores), scores, strict=True):
+            self.index.add_scores(line, start=start)
 
     def write_metadata(self, metadata: Mapping[str, Any]) -> None:
         """Replaces `metadata.json` in one step."""
