@@ -1,4 +1,4 @@
-"""A run to be killed: `python -m tests.results.killed_run BASE_URL FOLDER`; a test can run the last part of it itself."""
+"""A run to be killed: `python -m tests.results.killed_run BASE_URL FOLDER`. A test can run the last part itself."""
 
 from __future__ import annotations
 
