@@ -131,7 +131,7 @@ async def serve(options: argparse.Namespace) -> None:
         while await asyncio.to_thread(sys.stdin.readline):
             arrived = [
                 {"path": request.path, "sent_bytes": int(request.headers.get("content-length", 0))}
-                for request in fake.requests
+                for request in fake.posts
             ]
             fake.requests.clear()
             print(json.dumps(arrived), flush=True)

@@ -12,9 +12,12 @@ from typing import TYPE_CHECKING, Any
 
 from verifiers_tito.clients import Client
 from verifiers_tito.envs import (
+    EnvGroup,
     Environment,
     MultiTurnEnv,
     SingleTurnEnv,
+    StatefulToolEnv,
+    ToolEnv,
     cleanup,
     load_environment,
     stop,
@@ -43,7 +46,8 @@ from verifiers_tito.errors import (
 )
 from verifiers_tito.results import LoadedResults, RolloutOutput, load_results
 from verifiers_tito.rollouts import Continuity, RolloutSummary, continuity, run_metrics, summarize
-from verifiers_tito.rubrics import Rubric
+from verifiers_tito.rubrics import Rubric, ToolRubric
+from verifiers_tito.tools import convert_func_to_tool_def
 from verifiers_tito.types import (
     AssistantMessage,
     ClientConfig,
@@ -67,6 +71,7 @@ from verifiers_tito.types import (
     ToolMessage,
     TrajectoryStep,
     UserMessage,
+    WeightVersionSpan,
     content_to_text,
 )
 
@@ -86,6 +91,7 @@ __all__ = [
     "DatumError",
     "DatumSet",
     "EmptyModelResponseError",
+    "EnvGroup",
     "Environment",
     "EnvironmentHookError",
     "Error",
@@ -116,6 +122,7 @@ __all__ = [
     "SingleTurnEnv",
     "Split",
     "State",
+    "StatefulToolEnv",
     "StepTokens",
     "StitchingConfig",
     "SystemMessage",
@@ -125,17 +132,21 @@ __all__ = [
     "Tool",
     "ToolCall",
     "ToolCallError",
+    "ToolEnv",
     "ToolError",
     "ToolMessage",
     "ToolParseError",
+    "ToolRubric",
     "TrajectoryStep",
     "UnencodableTextError",
     "UntrustedTextError",
     "UserMessage",
+    "WeightVersionSpan",
     "build_datums",
     "cleanup",
     "content_to_text",
     "continuity",
+    "convert_func_to_tool_def",
     "load_environment",
     "load_results",
     "read_datums",

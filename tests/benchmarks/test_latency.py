@@ -24,7 +24,7 @@ async def test_every_way_takes_its_turns_by_its_own_route(
     async with qwen3_fake(random_tokens(shortest=2, longest=2)) as fake:
         target = Target(base_url=fake.base_url, model=FAKE_MODEL, api_key="EMPTY")
         found = await measure(target, options, words, after_turn=lambda: ticks.append(None))
-        bodies = [request.body for request in fake.requests if request.path == routes.CHAT_TOKENS]
+        bodies = [request.body for request in fake.posts if request.path == routes.CHAT_TOKENS]
     assert [(one.history, one.way) for one in found] == [(history, way) for history in (100, 300) for way in Way]
     assert {one.way: one.routes for one in found} == {
         Way.FLOOR: [],

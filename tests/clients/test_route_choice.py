@@ -175,7 +175,6 @@ async def test_a_server_that_went_away_is_asked_anew_when_it_is_back(qwen3_fake:
 def move(client: vf.OpenAIChatCompletionsTokenClient, base_url: str) -> None:
     """Another server at the client's address, as far as the client can tell."""
     client.client.base_url = base_url
-    client.token_client.base_url = base_url.removesuffix("/v1")
 
 
 async def test_where_messages_are_wanted_control_strings_are_refused_with_that_reason(

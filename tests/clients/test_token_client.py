@@ -13,6 +13,7 @@ from tests.clients.turns import QUESTION, SERVER_S, all_ids, config_of, conversa
 from tests.conftest import FAKE_MODEL as MODEL
 from tests.conftest import FakeMaker
 from verifiers_tito.testing import Completion, FakeRequest, FakeVLLM, random_tokens
+from verifiers_tito.transport import Server
 
 SYSTEM = vf.SystemMessage(content="You are terse.")
 TOOL = vf.Tool(name="add", description="Adds.", parameters={"type": "object", "properties": {}})
@@ -74,8 +75,8 @@ async def paths_of_turns(client: vf.Client, fake: FakeVLLM, said: list[str]) -> 
     paths, seen = [], 0
     for text in [*said, ""]:
         await take_turn(client, state, prompt)
-        paths.append([request.path for request in fake.requests[seen:]])
-        seen = len(fake.requests)
+        paths.append([request.path for request in fake.posts[seen:]])
+        seen = len(fake.posts)
         prompt = [*conversation(state), vf.UserMessage(content=text)]
     return paths
 
@@ -108,7 +109,7 @@ async def test_the_history_is_not_sent_again(qwen3_fake: FakeMaker) -> None:
         state = fresh_state()
         await take_turn(client, state, [QUESTION])
         await take_turn(client, state, [*conversation(state), vf.UserMessage(content="Again.")])
-        later = [request.body for request in fake.requests if "tokenize" in request.path or "tokens" in request.path]
+        later = [request.body for request in fake.posts if "tokenize" in request.path or "tokens" in request.path]
     assert all(QUESTION.content not in repr(body) for body in later)
 
 
@@ -182,13 +183,13 @@ async def test_sampling_arguments_cannot_take_over_the_request(
     async with qwen3_fake(say("four")) as fake, vf.OpenAIChatCompletionsTokenClient(config_of(fake)) as client:
         with pytest.raises(vf.ConfigError, match=message):
             await take_turn(client, fresh_state(), [QUESTION], sampling)
-        assert fake.requests == []
+        assert fake.posts == []
 
 
 async def test_extra_headers_are_headers(qwen3_fake: FakeMaker) -> None:
     async with qwen3_fake(say("four")) as fake, vf.OpenAIChatCompletionsTokenClient(config_of(fake)) as client:
         await take_turn(client, fresh_state(), [QUESTION], {"extra_headers": {"X-Mine": "yes"}})
-        (asked,) = (request for request in fake.requests if request.body)
+        (asked,) = (request for request in fake.posts if request.body)
         assert asked.headers["x-mine"] == "yes"
         assert "extra_headers" not in asked.body
 
@@ -202,7 +203,7 @@ async def test_tools_reach_every_rendering_and_the_request(qwen3_fake: FakeMaker
         await take_turn(client, state, [QUESTION], tools=[TOOL])
         response = await take_turn(client, state, [*conversation(state), vf.UserMessage(content="?")], tools=[TOOL])
         assert response.served.route is vf.Route.CHAT_TOKENS
-        assert all(request.body["tools"][0]["function"]["name"] == "add" for request in fake.requests)
+        assert all(request.body["tools"][0]["function"]["name"] == "add" for request in fake.posts)
 
 
 def no_change(prompt: list[vf.Message]) -> list[vf.Message]:
@@ -265,9 +266,9 @@ async def test_a_server_without_the_route_is_asked_once_and_then_left_alone(qwen
     class NotingClient(vf.OpenAIChatCompletionsTokenClient):
         paths: ClassVar[list[str]] = []
 
-        async def _complete(self, path: str, body: dict[str, Any], **options: Any) -> Any:
+        async def _complete(self, server: Server, path: str, body: dict[str, Any], **options: Any) -> Any:
             self.paths.append(path)
-            return await super()._complete(path, body, **options)
+            return await super()._complete(server, path, body, **options)
 
     old = {"token_route": False, "kv_token_ids": False}
     async with qwen3_fake(say("four"), **old) as fake, NotingClient(config_of(fake)) as client:
@@ -277,10 +278,8 @@ async def test_a_server_without_the_route_is_asked_once_and_then_left_alone(qwen
             response = await take_turn(client, state, [*conversation(state), vf.UserMessage(content="?")])
             assert response.served.route is vf.Route.CHAT
             assert response.served.reason is vf.FallbackReason.ROUTE_MISSING
-    assert client.paths.count("/chat/completions/tokens") == 1
-    assert (
-        client.paths.count("/chat/completions") == 1 + 1 + 3
-    )  # the first turn, the ids that were passed over, the rest
+    assert client.paths.count("/v1/chat/completions/tokens") == 0  # which the server does not list
+    assert client.paths.count("/v1/chat/completions") == 1 + 1 + 3  # first turn, passed-over ids, the rest
 
 
 @pytest.mark.parametrize(
@@ -294,11 +293,11 @@ async def test_a_wrong_echo_is_an_error_that_says_what_was_seen(qwen3_fake: Fake
     class LyingClient(vf.OpenAIChatCompletionsTokenClient):
         """Sends other ids than it was given, which from where the check stands is a server that saw other ids."""
 
-        async def _complete(self, path: str, body: dict[str, Any], **options: Any) -> Any:
+        async def _complete(self, server: Server, path: str, body: dict[str, Any], **options: Any) -> Any:
             if "tokens" in body:
                 tokens = msgspec.json.decode(body["tokens"])
                 body = {**body, "tokens": [*tokens[:3], tokens[3] + 1, *tokens[4:]], "prompt_echo": echo}
-            return await super()._complete(path, body, **options)
+            return await super()._complete(server, path, body, **options)
 
     async with qwen3_fake(say("four")) as fake, LyingClient(config_of(fake)) as client:
         state = fresh_state()
@@ -309,9 +308,9 @@ async def test_a_wrong_echo_is_an_error_that_says_what_was_seen(qwen3_fake: Fake
 
 async def test_a_server_that_echoes_ids_instead_of_their_digest_is_as_good(qwen3_fake: FakeMaker) -> None:
     class OlderClient(vf.OpenAIChatCompletionsTokenClient):
-        async def _complete(self, path: str, body: dict[str, Any], **options: Any) -> Any:
+        async def _complete(self, server: Server, path: str, body: dict[str, Any], **options: Any) -> Any:
             return await super()._complete(
-                path, {**body, "prompt_echo": "ids"} if "tokens" in body else body, **options
+                server, path, {**body, "prompt_echo": "ids"} if "tokens" in body else body, **options
             )
 
     async with qwen3_fake(say("four")) as fake, OlderClient(config_of(fake)) as client:
@@ -326,8 +325,8 @@ async def test_an_answer_does_not_grow_with_the_history(qwen3_fake: FakeMaker) -
     sizes = []
 
     class WeighingClient(vf.OpenAIChatCompletionsTokenClient):
-        async def _complete(self, path: str, body: dict[str, Any], **options: Any) -> Any:
-            completion = await super()._complete(path, body, **options)
+        async def _complete(self, server: Server, path: str, body: dict[str, Any], **options: Any) -> Any:
+            completion = await super()._complete(server, path, body, **options)
             sizes.append(len(completion.choices[0]._body))
             return completion
 
@@ -393,7 +392,7 @@ async def test_a_ready_made_client_of_the_provider_is_used_and_left_open(qwen3_f
         state = fresh_state()
         await take_turn(client, state, [QUESTION])
         await take_turn(client, state, [*conversation(state), vf.UserMessage(content="?")])
-        assert all(request.headers["x-mine"] == "yes" for request in fake.requests)
+        assert all(request.headers["x-mine"] == "yes" for request in fake.posts)
         await client.close()
         assert not provider.is_closed()
         await provider.close()
@@ -404,7 +403,7 @@ async def test_several_choices_are_refused_by_name(qwen3_fake: FakeMaker) -> Non
     async with qwen3_fake(say("four")) as fake, vf.OpenAIChatCompletionsTokenClient(config_of(fake)) as client:
         with pytest.raises(vf.ConfigError, match="n must be 1, got 2: a turn takes one sample"):
             await take_turn(client, fresh_state(), [QUESTION], {"n": 2})
-        assert fake.requests == []
+        assert fake.posts == []
 
 
 async def test_the_native_response_is_a_chat_completion_with_log_probabilities(qwen3_fake: FakeMaker) -> None:
@@ -412,7 +411,7 @@ async def test_the_native_response_is_a_chat_completion_with_log_probabilities(q
         native = await client.get_native_response(
             [{"role": "user", "content": "hi"}], MODEL, {"max_tokens": 5}, None, state=fresh_state()
         )
-        sent = fake.requests[-1].body
+        sent = fake.posts[-1].body
     assert native.choices[0].message.content == "four"
     entries = native.choices[0].logprobs.content
     assert len(entries) == len(native.choices[0].token_ids)

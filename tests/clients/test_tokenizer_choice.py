@@ -13,6 +13,7 @@ from tests.clients.turns import QUESTION, SERVER_S, all_ids, config_of, fresh_st
 from tests.conftest import FakeMaker
 from verifiers_tito.testing import FakeTokenizer
 from verifiers_tito.tokenization import LocalTokenizer
+from verifiers_tito.transport import Server, with_base_url
 
 NEXT = vf.UserMessage(content="And 3+3?")
 
@@ -30,16 +31,15 @@ async def test_the_served_model_s_own_folder_is_found_and_used_once_proven(any_f
     config: dict[str, Any] = {"stitching": vf.StitchingConfig()}
     async with any_fake(say("4")) as fake, vf.OpenAIChatCompletionsTokenClient(config_of(fake, **config)) as client:
         response = await second_turn(client)
-        paths = [request.path for request in fake.requests]
+        paths = [request.path for request in fake.posts]
     assert response.served.tokenizer == "local"
-    assert sorted(paths) == ["/tokenize", "/v1/chat/completions", "/v1/chat/completions/tokens", "/v1/models"]
+    assert sorted(paths) == ["/tokenize", "/v1/chat/completions", "/v1/chat/completions/tokens"]
 
 
 async def test_a_folder_that_is_named_is_used(qwen3_fake: FakeMaker, qwen3_tiny: Path) -> None:
     config: dict[str, Any] = {"stitching": vf.StitchingConfig(tokenizer=qwen3_tiny)}
     async with qwen3_fake(say("4")) as fake, vf.OpenAIChatCompletionsTokenClient(config_of(fake, **config)) as client:
         assert (await second_turn(client)).served.tokenizer == "local"
-        assert "/v1/models" not in [request.path for request in fake.requests]
 
 
 async def test_a_tokenizer_that_differs_from_the_server_s_is_reported_and_not_used(
@@ -86,7 +86,7 @@ async def test_files_that_were_proven_are_used_on_a_server_that_does_not_compare
 ) -> None:
     """A gateway may pass completions only; its 404 need not be vLLM's."""
     async with qwen3_fake(say("4")) as fake, vf.OpenAIChatCompletionsTokenClient(config_of(fake)) as client:
-        client._server._client = client._server._client.with_options(base_url=fake.root_url + "/nowhere")
+        client._server._server = Server(with_base_url(client.client, fake.root_url + "/nowhere"))
         with caplog.at_level(logging.WARNING):
             assert (await second_turn(client)).served.tokenizer == "local"
     assert not caplog.records
@@ -96,15 +96,13 @@ async def test_a_comparison_that_fails_is_made_up_for_by_the_next_turn(qwen3_fak
     async with qwen3_fake(say("4")) as fake, vf.OpenAIChatCompletionsTokenClient(config_of(fake)) as client:
         state = fresh_state()
         await take_turn(client, state, [QUESTION])
-        server, client._server._client = (
-            client._server._client,
-            client.token_client.with_options(base_url="http://127.0.0.1:9", max_retries=0),
-        )
+        nobody = Server(client.client.with_options(base_url="http://127.0.0.1:9", max_retries=0))
+        server, client._server._server = client._server._server, nobody
         with pytest.raises(vf.ModelError):
             await go_on(client, state, NEXT)
-        client._server._client = server
+        client._server._server = server
         assert (await go_on(client, state, NEXT)).served.tokenizer == "local"
-        assert [request.path for request in fake.requests].count("/tokenize") == 1
+        assert [request.path for request in fake.posts].count("/tokenize") == 1
 
 
 @pytest.mark.parametrize("place", ["/no/such/folder", "nobody/no-such-model"])
@@ -147,7 +145,7 @@ async def test_a_wrong_tokenizer_on_a_server_without_tokenize_is_a_reason_of_its
         qwen3_fake(say("4")) as fake,
         vf.OpenAIChatCompletionsTokenClient(config_of(fake, stitching=wrong)) as client,
     ):
-        client._server._client = client.token_client.with_options(base_url=fake.root_url + "/elsewhere")
+        client._server._server = Server(with_base_url(client.client, fake.root_url + "/elsewhere"))
         state = fresh_state()
         await take_turn(client, state, [QUESTION])
         response = await go_on(client, state, NEXT)

@@ -62,7 +62,7 @@ async def test_a_first_turn_keeps_it_text_and_goes_in_as_ids(qwen3_fake: FakeMak
 async def test_a_first_turn_of_all_is_proven_by_the_server_s_own_rendering(qwen3_fake: FakeMaker) -> None:
     async with qwen3_fake(say("4")) as fake, vf.OpenAIChatCompletionsTokenClient(config_of(fake)) as client:
         response = await take_turn(client, fresh_state(), [BAD])
-        assert [request.path for request in fake.requests] == ["/tokenize", "/v1/chat/completions/tokens"]
+        assert [request.path for request in fake.posts] == ["/tokenize", "/v1/chat/completions/tokens"]
     assert response.served.neutralized == 2
 
 

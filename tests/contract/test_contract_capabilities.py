@@ -26,13 +26,16 @@ async def test_the_server_describes_itself(wire: Wire) -> None:
         "reasoning_parser": "qwen3",
         "logprobs_mode": "raw_logprobs",
         "prompt_echo": ["ids", "digest"],
+        "logprobs_form": ["objects", "array"],
+        "vocabulary_size": 151_936,
     }
 
 
 async def test_the_description_has_the_shape_of_the_shared_wire(wire: Wire) -> None:
     content = (await wire.client.get(CHAT_TOKENS)).content
     told = msgspec.json.decode(content, type=TokenRouteCapabilities)
-    assert msgspec.to_builtins(told) == {**msgspec.json.decode(content), "prompt_echo": ("ids", "digest")}
+    lists = {"prompt_echo": ("ids", "digest"), "logprobs_form": ("objects", "array")}
+    assert msgspec.to_builtins(told) == {**msgspec.json.decode(content), **lists}
 
 
 @pytest.mark.parametrize("authorization", [None, "Bearer wrong"])

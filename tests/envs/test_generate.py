@@ -15,6 +15,7 @@ from openai import AuthenticationError
 
 import verifiers_tito as vf
 from tests.conftest import FAKE_MODEL, FakeMaker, locally
+from verifiers_tito.envs.generation import token_estimate
 from verifiers_tito.rollouts import RolloutKey
 from verifiers_tito.testing import Completion, FakeRequest, FakeVLLM
 
@@ -175,6 +176,36 @@ async def test_a_rubric_with_a_way_of_its_own_to_score_groups_is_asked_for_group
     async with qwen3_fake(numbered) as fake:
         results = await evaluate(CountingEnv(rubric=Own()), fake)
     assert {output["reward"] for output in results["outputs"]} == {2.0}
+
+
+async def test_a_group_of_environments_is_run_scored_and_continued_like_one(
+    qwen3_fake: FakeMaker, tmp_path: Path
+) -> None:
+    class Own(vf.Rubric):
+        async def score_group(self, states: Any) -> None:
+            for state in states:
+                state["reward"], state["metrics"] = 7.0, {}
+
+    group = vf.EnvGroup([CountingEnv(), CountingEnv(rubric=Own())], env_names=["first", "second"])
+    async with qwen3_fake(numbered) as fake:
+        await evaluate(group, fake, num_examples=4, results_path=tmp_path)
+        results = await evaluate(group, fake, rollouts_per_example=3, results_path=tmp_path)
+    assert [output["reward"] for output in results["outputs"]] == [0.0] * 3 + [1.0] * 3 + [0.0] * 3 + [7.0] * 9
+    assert [output["task"] for output in results["outputs"]] == ["first"] * 9 + ["second"] * 9
+    assert {output["error"] for output in results["outputs"]} == {None}
+
+
+@pytest.mark.parametrize(
+    ("fields", "tokens"),
+    [
+        ({"tokens_per_turn": 10, "turns": 3, "max_seq_len": None}, 35),
+        ({"tokens_per_turn": 10, "turns": 3, "max_seq_len": 20}, 20),
+        ({"tokens_per_turn": None, "turns": 3, "max_seq_len": 50}, 50),
+        ({"tokens_per_turn": 10, "turns": -1, "max_seq_len": 50}, 50),
+    ],
+)
+def test_a_rollout_is_taken_for_the_longest_that_it_can_get(fields: dict[str, Any], tokens: int) -> None:
+    assert token_estimate({"question": "a" * 20}, **fields) == tokens
 
 
 async def test_callbacks_hear_of_the_start_of_each_group_and_of_the_folder(
@@ -374,6 +405,17 @@ async def test_the_blocking_twins_work_in_a_thread(qwen3_fake: FakeMaker) -> Non
         evaluated = await asyncio.to_thread(CountingEnv().evaluate_sync, *where, show_progress=False)
         generated = await asyncio.to_thread(CountingEnv().generate_sync, ROWS, *where, show_progress=False)
     assert [output["error"] for output in evaluated["outputs"] + generated["outputs"]] == [None] * 6
+
+
+async def test_a_client_that_was_used_elsewhere_can_be_given_to_the_blocking_twins_again_and_again(
+    qwen3_fake: FakeMaker,
+) -> None:
+    async with qwen3_fake(numbered) as fake, vf.OpenAIChatCompletionsTokenClient(config(fake)) as client:
+        env, where = CountingEnv(), (client, FAKE_MODEL, SAMPLING)
+        results = [await env.evaluate(*where, show_progress=False)]
+        results += [await asyncio.to_thread(env.evaluate_sync, *where, show_progress=False) for _ in range(2)]
+        results += [await env.evaluate(*where, show_progress=False)]
+    assert [output["error"] for result in results for output in result["outputs"]] == [None] * 12
 
 
 async def test_a_hub_that_refuses_the_results_does_not_lose_them(

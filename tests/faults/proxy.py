@@ -132,14 +132,21 @@ def spoilt(body: bytes, fault: Fault) -> bytes:
         else:
             answer["prompt_token_ids"] = [1, 2, 3]
     elif fault is Fault.MISALIGNED:
-        choice["logprobs"]["content"].pop()
+        _logprobs(choice).pop()
     elif fault is Fault.MINUS_INFINITY:
-        choice["logprobs"]["content"][0]["logprob"] = -9999.0
+        logprobs = _logprobs(choice)
+        logprobs[0] = {**logprobs[0], "logprob": -9999.0} if isinstance(logprobs[0], dict) else -9999.0
     elif fault is Fault.ABORT:
         choice["finish_reason"] = "abort"
     elif fault is Fault.NO_CHOICES:
         answer["choices"] = []
     return json.dumps(answer).encode()
+
+
+def _logprobs(choice: dict[str, Any]) -> list[Any]:
+    """In whichever form they came."""
+    numbers: list[Any] | None = choice.get("completion_logprobs")
+    return choice["logprobs"]["content"] if numbers is None else numbers
 
 
 async def _read(reader: asyncio.StreamReader) -> tuple[Head, bytes]:

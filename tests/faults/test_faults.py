@@ -16,7 +16,6 @@ from tests.conftest import FakeMaker, locally
 from tests.faults.proxy import OVERCOME, Choose, Fault, FaultyWire
 from verifiers_tito.testing import Completion, FakeRequest, FakeVLLM
 from verifiers_tito.transport import RouteMissingError
-from verifiers_tito.transport.transport import _retrying
 from verifiers_tito.wire.token_routes import TOKEN_ROUTES
 
 TURNS = 10
@@ -48,7 +47,7 @@ def numbered(request: FakeRequest) -> Completion:
 def client_of(wire: FaultyWire, fake: FakeVLLM, **fields: Any) -> vf.OpenAIChatCompletionsTokenClient:
     config = vf.ClientConfig(**{"base_url": wire.base_url, "stitching": locally(fake), "timeout": 1.0, **fields})
     client = vf.OpenAIChatCompletionsTokenClient(config)
-    retrying = _retrying(client.client)
+    retrying = client.fleet.servers[0]._retrying
     retrying.policy = type(retrying.policy)(most_retries=10, first_seconds=0.01, longest_seconds=0.1)
     return client
 
@@ -101,7 +100,7 @@ async def test_after_an_outage_the_server_is_asked_anew_what_it_takes(qwen3_fake
         wire_to(fake, once(Fault.RESET_BEFORE, at=2)) as wire,
         client_of(wire, fake) as client,
     ):
-        client._routes.rule_out(TOKEN_ROUTES[0], RouteMissingError("404"))
+        client._known[client.fleet.servers[0]].routes.rule_out(TOKEN_ROUTES[0], RouteMissingError("404"))
         env = make_env(5)
         state = await env.rollout(env.dataset[0], client, MODEL, {"max_tokens": 8})
     routes = [str(step["response"].served.route) for step in state["trajectory"]]

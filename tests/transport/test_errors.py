@@ -7,7 +7,7 @@ import json
 import pytest
 
 import verifiers_tito as vf
-from verifiers_tito.transport import RequestRefusedError, RouteMissingError, ServerError, decode
+from verifiers_tito.transport import ModelNotServedError, RequestRefusedError, RouteMissingError, ServerError, decode
 from verifiers_tito.transport.error_mapping import map_status
 from verifiers_tito.wire.answers import ChatAnswer
 
@@ -38,7 +38,7 @@ def test_overlong_is_recognized_by_its_parameter_whatever_the_words() -> None:
     ("status", "answer", "expected", "retryable"),
     [
         (400, body("temperature must be non-negative"), RequestRefusedError, False),
-        (404, body("The model `x` does not exist."), RequestRefusedError, False),
+        (404, body("The model `x` does not exist."), ModelNotServedError, False),
         (404, b'{"detail": "Not Found"}', RouteMissingError, False),
         (405, b'{"detail": "Method Not Allowed"}', RouteMissingError, False),
         (501, b'{"error": {"message": "no engine"}}', RouteMissingError, False),

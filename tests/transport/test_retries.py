@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+from collections import Counter
 from datetime import UTC, datetime, timedelta
 from email.utils import format_datetime
 from typing import Any
@@ -12,15 +13,15 @@ import pytest
 import verifiers_tito as vf
 from verifiers_tito.transport import RequestRefusedError, RetryBudget, ServerError, ServerUnreachableError
 from verifiers_tito.transport.error_mapping import map_status
-from verifiers_tito.transport.retry_policy import GiveUp, RetryPolicy, Wait
-from verifiers_tito.transport.retrying import REQUEST_ID, Retrying
+from verifiers_tito.transport.retry_policy import GiveUp, RetryPolicy, Situation, Wait
+from verifiers_tito.transport.retrying import Retrying
 
 POLICY = RetryPolicy(most_retries=10)
 GONE, BUSY = ServerUnreachableError("gone"), ServerError("busy")
 
 
-def decide(error: vf.Error, **given: Any) -> Wait | GiveUp:
-    return POLICY.decide(error, **{"retries": 0, "left": 1, "has_answered": True, "chance": 0.0, **given})
+def decide(error: vf.Error, *, chance: float = 0.0, **given: Any) -> Wait | GiveUp:
+    return POLICY.decide(error, Situation(**{"retries": 0, **given}), chance=chance)
 
 
 @pytest.mark.parametrize(
@@ -38,6 +39,9 @@ def decide(error: vf.Error, **given: Any) -> Wait | GiveUp:
         (GONE, {"has_answered": False, "retries": 1}, Wait(1.0)),
         (GONE, {"has_answered": False, "retries": 2}, GiveUp.NEVER_ANSWERED),
         (BUSY, {"has_answered": False, "retries": 2}, Wait(2.0)),
+        (GONE, {"has_stand_in": True}, Wait(0.5)),
+        (GONE, {"has_stand_in": True, "retries": 1}, GiveUp.STAND_IN_TAKES_OVER),
+        (BUSY, {"has_stand_in": True, "retries": 1}, Wait(1.0)),
         (ServerError("x", retry_after=3.0), {"chance": 1.0}, Wait(3.0)),
         (ServerError("x", retry_after=121.0), {}, GiveUp.WAIT_TOO_LONG),
         (ServerError("x", may_be_tried_again=False), {}, GiveUp.NOT_RETRYABLE),
@@ -88,8 +92,8 @@ class Attempts:
         self.running = 0
         self.failed = asyncio.Event()
 
-    async def send(self, headers: dict[str, str]) -> bytes:
-        self.ids.append(headers[REQUEST_ID])
+    async def send(self, request_id: str) -> bytes:
+        self.ids.append(request_id)
         self.running += 1
         assert self.running == 1, "two attempts at a time"
         try:
@@ -103,13 +107,15 @@ class Attempts:
 
 
 def quick(most_retries: int = 5) -> Retrying:
-    return Retrying(policy=RetryPolicy(most_retries=most_retries, first_seconds=0.001, longest_seconds=0.002))
+    policy = RetryPolicy(most_retries=most_retries, first_seconds=0.001, longest_seconds=0.002)
+    return Retrying(policy=policy, counts=Counter())
 
 
 async def test_each_attempt_has_an_id_of_its_own_and_retries_are_counted() -> None:
-    attempts, budget = Attempts(GONE, BUSY), RetryBudget(left=5)
-    assert await quick().run(attempts.send, budget=budget) == b"answer"
+    attempts, budget, retrying = Attempts(GONE, BUSY), RetryBudget(left=5), quick()
+    assert await retrying.run(attempts.send, budget=budget) == b"answer"
     assert len(set(attempts.ids)) == 3
+    assert retrying.counts == {"ServerUnreachableError": 1, "ServerError": 1}
     assert (budget.left, budget.used, budget.outages) == (3, 2, 1)
 
 
@@ -153,9 +159,21 @@ async def test_a_refusal_is_an_answer_too() -> None:
     assert retrying.has_answered
 
 
+async def test_an_attempt_whose_connection_broke_is_ended_before_the_next_begins() -> None:
+    attempts, ended = Attempts(GONE, BUSY), []
+
+    async def end(request_id: str) -> None:
+        assert attempts.ids == [request_id]
+        ended.append(request_id)
+
+    await quick().run(attempts.send, end=end)
+    assert ended == attempts.ids[:1]  # a server that answers "busy" runs nothing
+
+
 async def test_a_cancelled_request_is_not_tried_again() -> None:
     attempts = Attempts(*[ServerError("busy")] * 5)
-    waiting = asyncio.create_task(Retrying(policy=RetryPolicy(most_retries=5, first_seconds=60)).run(attempts.send))
+    patient = Retrying(policy=RetryPolicy(most_retries=5, first_seconds=60), counts=Counter())
+    waiting = asyncio.create_task(patient.run(attempts.send))
     await attempts.failed.wait()
     waiting.cancel()
     with pytest.raises(asyncio.CancelledError):

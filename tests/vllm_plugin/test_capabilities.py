@@ -29,7 +29,13 @@ def engine(**config: Any) -> SimpleNamespace:
 
 def test_a_server_like_vllm_0_32_is_described_in_full() -> None:
     told = find(
-        chat=SimpleNamespace(models=SimpleNamespace(base_model_paths=[SimpleNamespace(name="tiny")])),
+        chat=SimpleNamespace(
+            models=SimpleNamespace(base_model_paths=[SimpleNamespace(name="tiny")]),
+            online_renderer=SimpleNamespace(
+                model_config=SimpleNamespace(get_vocab_size=lambda: 100),
+                renderer=SimpleNamespace(tokenizer=SimpleNamespace(max_token_id=102)),
+            ),
+        ),
         engine_client=engine(max_model_len=8192, logprobs_mode="raw_logprobs"),
         args=SimpleNamespace(
             enable_auto_tool_choice=True,
@@ -47,6 +53,8 @@ def test_a_server_like_vllm_0_32_is_described_in_full() -> None:
         reasoning_parser="qwen3",
         logprobs_mode="raw_logprobs",
         prompt_echo=("ids", "digest"),
+        logprobs_form=("objects", "array"),
+        vocabulary_size=103,
     )
 
 

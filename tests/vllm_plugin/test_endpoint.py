@@ -30,6 +30,7 @@ class ChatRequest(BaseModel):
 
 class ChatResponse(BaseModel):
     text: str
+    choices: list[Any] = []
     prompt_token_ids: list[int] | None = None
 
 
@@ -183,7 +184,7 @@ async def test_a_completion_is_answered_with_the_load_header_that_was_asked_for(
 
     answer = await app.post(**{"endpoint-load-metrics-format": "json"})
 
-    assert json.loads(answer.body) == {"text": "hi", "prompt_token_ids": None}
+    assert json.loads(answer.body) == {"text": "hi", "choices": [], "prompt_token_ids": None}
     assert answer.headers["endpoint-load-metrics"] == "json"
 
 

@@ -14,8 +14,8 @@ from typing import Any, ClassVar
 import pytest
 from pydantic import BaseModel
 
+from verifiers_tito.vllm_plugin.answering import completion_body
 from verifiers_tito.vllm_plugin.serving import (
-    completion_body,
     refused_field,
     tokens_handler,
     tokens_request_class,
@@ -50,6 +50,7 @@ class ErrorResponse(BaseModel):
 
 class ChatResponse(BaseModel):
     text: str = "hi"
+    choices: list[Any] = []
     prompt_token_ids: list[int] | None = None
 
 
@@ -210,18 +211,22 @@ async def test_a_digest_of_the_engines_ids_stands_where_the_ids_would(use_harmon
     body = await body_after({"tokens": [1, 2, 3], "prompt_echo": "digest"}, chat=make_chat(use_harmony=use_harmony))
 
     digest = {"count": 3, "blake2b": PromptDigest().extend([1, 2, 3]).hexdigest()}
-    assert body == {"text": "hi", "prompt_token_ids": None, "prompt_digest": digest}
+    assert body == {"text": "hi", "choices": [], "prompt_token_ids": None, "prompt_digest": digest}
 
 
 @pytest.mark.parametrize("echo", [{}, {"prompt_echo": "ids"}, {"prompt_echo": None}])
 async def test_unless_asked_otherwise_the_answer_is_vllms_own(echo: dict[str, Any]) -> None:
-    assert await body_after({"tokens": [1, 2, 3], **echo}) == {"text": "hi", "prompt_token_ids": [1, 2, 3]}
+    assert await body_after({"tokens": [1, 2, 3], **echo}) == {
+        "text": "hi",
+        "choices": [],
+        "prompt_token_ids": [1, 2, 3],
+    }
 
 
-async def test_where_vllm_renders_a_copy_of_the_request_the_ids_stay_in_the_answer() -> None:
+async def test_where_vllm_renders_a_copy_of_the_request_the_digest_is_there_all_the_same() -> None:
     body = await body_after({"tokens": [1, 2, 3], "prompt_echo": "digest"}, copied=True)
 
-    assert body == {"text": "hi", "prompt_token_ids": [1, 2, 3]}
+    assert body["prompt_digest"]["count"] == 3
 
 
 async def test_without_a_prompt_there_is_no_digest_of_it() -> None:

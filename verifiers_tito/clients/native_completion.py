@@ -7,7 +7,8 @@ rollout's way reads them, so they are made when somebody asks.
 from __future__ import annotations
 
 import json
-from typing import Any
+from dataclasses import replace
+from typing import Any, Self
 
 import msgspec
 from openai.types import CompletionUsage
@@ -29,8 +30,9 @@ class LazyChoice(Choice):
     def __getattr__(self, name: str) -> Any:
         if name != "logprobs":
             return super().__getattr__(name)  # type: ignore[misc]
-        native = json.loads(self._body)["choices"][self._position].get("logprobs")
-        logprobs = None if native is None else ChoiceLogprobs.construct(**native)
+        native = json.loads(self._body)["choices"][self._position]
+        content = native.get("logprobs") or _spelled_out(native)
+        logprobs = None if content is None else ChoiceLogprobs.construct(**content)
         self.__dict__["logprobs"] = logprobs
         return logprobs
 
@@ -53,6 +55,11 @@ class NativeCompletion(ChatCompletion):
     @property
     def served(self) -> Served:
         return self._served
+
+    def note(self, **served: Any) -> Self:
+        """Adds to how the turn was served: fields of `Served`."""
+        self._served = replace(self._served, **served)
+        return self
 
     def note_prompt(self, prompt_ids: list[int]) -> None:
         """The ids that were sent, where the server proved by their digest that it saw them."""
@@ -98,6 +105,15 @@ def _lazy_choice(body: bytes, position: int, answer: ChoiceAnswer) -> LazyChoice
     del choice.__dict__["logprobs"]  # the field's default would keep __getattr__ from being asked
     choice._body, choice._position = body, position
     return choice
+
+
+def _spelled_out(choice: dict[str, Any]) -> dict[str, Any] | None:
+    """Plain numbers as OpenAI has them. The tokens are named by their ids, as vLLM does it on request."""
+    logprobs = choice.get("completion_logprobs")
+    if logprobs is None:
+        return None
+    pairs = zip(choice["token_ids"], logprobs, strict=False)
+    return {"content": [{"token": f"token_id:{i}", "logprob": number, "top_logprobs": []} for i, number in pairs]}
 
 
 def _set_fields(message: dict[str, Any]) -> dict[str, Any]:

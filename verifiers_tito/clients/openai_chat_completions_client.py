@@ -2,17 +2,31 @@
 
 from __future__ import annotations
 
-from dataclasses import replace
+import time
+from collections.abc import Awaitable, Callable
 from typing import Any, cast
 
 from openai import AsyncOpenAI
 from openai.types.chat import ChatCompletion, ChatCompletionMessageParam, ChatCompletionToolParam
 
 from verifiers_tito.clients.client import Client
+from verifiers_tito.clients.metrics import ClientMetrics, TurnCounts
 from verifiers_tito.clients.native_completion import NativeCompletion, answer_of, native_completion
 from verifiers_tito.clients.native_messages import to_native_message, to_native_messages, to_native_tool
-from verifiers_tito.errors import EmptyModelResponseError, InvalidModelResponseError
-from verifiers_tito.transport import AUTHENTICATION_ERRORS, RetryBudget, TurnAbortedError, connect, decode, post
+from verifiers_tito.errors import EmptyModelResponseError, Error, InvalidModelResponseError
+from verifiers_tito.transport import (
+    AUTHENTICATION_ERRORS,
+    Fleet,
+    ModelNotServedError,
+    RetryBudget,
+    Server,
+    ServerUnreachableError,
+    Traffic,
+    TurnAbortedError,
+    connect,
+    decode,
+    with_base_url,
+)
 from verifiers_tito.types import (
     ClientConfig,
     FallbackReason,
@@ -28,7 +42,7 @@ from verifiers_tito.types import (
     Usage,
 )
 from verifiers_tito.wire import routes
-from verifiers_tito.wire.answers import ChatAnswer, ChoiceAnswer, UsageAnswer
+from verifiers_tito.wire.answers import ChatAnswer, ChoiceAnswer, ModelsAnswer, UsageAnswer
 from verifiers_tito.wire.requests import chat_body, extra_headers, flatten_sampling_args
 
 OpenAIChatMessage = ChatCompletionMessageParam
@@ -36,7 +50,6 @@ OpenAIChatMessages = list[OpenAIChatMessage]
 OpenAIChatResponse = ChatCompletion
 OpenAITool = ChatCompletionToolParam
 
-CHAT_PATH = routes.CHAT.removeprefix(routes.API_ROOT)
 _FINISHES = ("stop", "length", "tool_calls")
 
 
@@ -49,10 +62,26 @@ class OpenAIChatCompletionsClient(Client[AsyncOpenAI, OpenAIChatMessages, OpenAI
 
     authentication_errors = AUTHENTICATION_ERRORS
 
+    def __init__(self, client_or_config: AsyncOpenAI | ClientConfig) -> None:
+        super().__init__(client_or_config)
+        config = self.config or ClientConfig()
+        others = [with_base_url(self.client, url) for url in config.base_urls[1:]]
+        self._traffic, self._counts = Traffic(), TurnCounts()
+        self.fleet = Fleet(
+            [Server(provider, traffic=self._traffic) for provider in (self.client, *others)],
+            session_header=config.session_header,
+            data_parallel_size=config.data_parallel_size,
+        )
+
     def setup_client(self, config: ClientConfig) -> AsyncOpenAI:
         return connect(config)
 
+    def metrics(self) -> ClientMetrics:
+        """What was done so far, as numbers."""
+        return self._counts.snapshot(self._traffic)
+
     async def close(self) -> None:
+        await self.fleet.close()
         if self.config is not None:
             await self.client.close()
 
@@ -77,12 +106,15 @@ class OpenAIChatCompletionsClient(Client[AsyncOpenAI, OpenAIChatMessages, OpenAI
             tools=cast(list[dict[str, Any]] | None, tools),
             fields=flatten_sampling_args(sampling_args),
         )
+        state = kwargs.get("state") or {}
         served = Served(route=Route.CHAT, reason=FallbackReason.MESSAGES_ONLY)
-        headers = {**extra_headers(sampling_args), **(kwargs.get("extra_headers") or {})}
-        budget = self.retry_budget(kwargs.get("state") or {})
-        used = budget.used
-        completion = await self._complete(CHAT_PATH, body, served=served, headers=headers, budget=budget)
-        return with_retries(completion, budget.used - used)
+        headers = self.headers_of(state, sampling_args, kwargs.get("extra_headers"))
+        budget = self.retry_budget(state)
+
+        async def complete(server: Server) -> NativeCompletion:
+            return await self._complete(server, routes.CHAT, body, served=served, headers=headers, budget=budget)
+
+        return await self._take_turn(state, budget, complete)
 
     async def raise_from_native_response(self, response: OpenAIChatResponse) -> None:
         choices = answer_of(response).choices
@@ -111,8 +143,50 @@ class OpenAIChatCompletionsClient(Client[AsyncOpenAI, OpenAIChatMessages, OpenAI
             state["_retry_budget"] = RetryBudget(left=config.max_retries_per_rollout)
         return cast(RetryBudget, state["_retry_budget"])
 
+    def headers_of(
+        self, state: dict[str, Any], sampling_args: SamplingArgs, extra: dict[str, str] | None
+    ) -> dict[str, str]:
+        """Of all of a turn's requests: the rollout's mark for routers, then what the caller wants."""
+        return {**self.fleet.headers_of(state), **extra_headers(sampling_args), **(extra or {})}
+
+    async def _take_turn(
+        self,
+        state: dict[str, Any],
+        budget: RetryBudget,
+        complete: Callable[[Server], Awaitable[NativeCompletion]],
+    ) -> NativeCompletion:
+        """One turn on the rollout's server or, where that does not answer any more, on another one. It is counted."""
+        used, started = budget.used, time.perf_counter()
+        while True:
+            server = self.fleet.server_of(state)
+            try:
+                with server.taking_a_turn():
+                    completion = await complete(server)
+                break
+            except ServerUnreachableError as error:
+                if not self.fleet.take_out(server, error):
+                    self._counts.failed[type(error).__name__] += 1
+                    raise
+            except Exception as error:
+                self._counts.failed[type(error).__name__] += 1
+                raise
+        if budget.used > used:
+            completion.note(retries=budget.used - used)
+        self._count(completion, seconds=time.perf_counter() - started)
+        return completion
+
+    def _count(self, completion: NativeCompletion, *, seconds: float) -> None:
+        usage = completion.answer.usage or UsageAnswer()
+        self._counts.answered(
+            completion.served,
+            prompt_ids=usage.prompt_tokens,
+            sampled_ids=usage.completion_tokens or 0,
+            seconds=seconds,
+        )
+
     async def _complete(
         self,
+        server: Server,
         path: str,
         body: dict[str, Any],
         *,
@@ -120,9 +194,21 @@ class OpenAIChatCompletionsClient(Client[AsyncOpenAI, OpenAIChatMessages, OpenAI
         headers: dict[str, str] | None,
         budget: RetryBudget | None = None,
     ) -> NativeCompletion:
-        answer_body = await post(self.client, path, body, headers=headers, budget=budget, check=_check_not_aborted)
+        try:
+            answer_body = await server.post(path, body, headers=headers, budget=budget, check=_check_not_aborted)
+        except ModelNotServedError as error:
+            raise ModelNotServedError(f"{error} {await _served_names(server)}") from error
         answer = decode(answer_body, ChatAnswer, operation=f"POST {path}")
         return native_completion(answer_body, answer, served)
+
+
+async def _served_names(server: Server) -> str:
+    """A sentence, for whoever asked for another model."""
+    try:
+        models = decode(await server.get(routes.MODELS), ModelsAnswer, operation=f"GET {routes.MODELS}").data
+    except (Error, *AUTHENTICATION_ERRORS):
+        return f"(what the server at {server.base_url} serves, it does not say)"
+    return f"The server at {server.base_url} serves {', '.join(model.id for model in models) or 'no model'}."
 
 
 def _check_not_aborted(answer: bytes) -> None:
@@ -133,13 +219,6 @@ def _check_not_aborted(answer: bytes) -> None:
         raise TurnAbortedError(
             "the server aborted the turn (finish_reason 'abort'): it is being stopped, or somebody paused it"
         )
-
-
-def with_retries(completion: NativeCompletion, retries: int) -> NativeCompletion:
-    """Notes on `served` how many retries the turn took, on whatever route."""
-    if retries:
-        completion._served = replace(completion.served, retries=retries)
-    return completion
 
 
 def to_response(answer: ChatAnswer, served: Served) -> Response:
@@ -180,12 +259,10 @@ def _turn_tokens(answer: ChatAnswer, choice: ChoiceAnswer) -> TurnTokens | None:
         raise InvalidModelResponseError(
             f"the answer echoes {len(answer.prompt_token_ids)} prompt ids and counts {counted} prompt tokens"
         )
-    entries = (choice.logprobs.content if choice.logprobs else None) or []
-    return TurnTokens(
-        prompt_ids=answer.prompt_token_ids,
-        completion_ids=choice.token_ids,
-        completion_logprobs=[entry.logprob for entry in entries],
-    )
+    logprobs = choice.completion_logprobs
+    if logprobs is None:
+        logprobs = [entry.logprob for entry in (choice.logprobs.content if choice.logprobs else None) or ()]
+    return TurnTokens(prompt_ids=answer.prompt_token_ids, completion_ids=choice.token_ids, completion_logprobs=logprobs)
 
 
 def _usage(usage: UsageAnswer | None) -> Usage | None:

@@ -11,41 +11,34 @@ error, because a trainer would otherwise learn from a prompt the model never saw
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass, replace
+from dataclasses import replace
 from functools import cached_property
 from typing import Any, cast
 
 from openai import AsyncOpenAI
 from pydantic import BaseModel
 
+from verifiers_tito.clients.answer_checks import check_echo, check_vocabulary
 from verifiers_tito.clients.control_text import ControlTextGuard
+from verifiers_tito.clients.known_server import KnownServer
 from verifiers_tito.clients.messages_in import GuardedPrompt, MessagesIn
 from verifiers_tito.clients.native_completion import NativeCompletion
 from verifiers_tito.clients.native_messages import NativePrompt, to_native_messages
 from verifiers_tito.clients.openai_chat_completions_client import (
-    CHAT_PATH,
     OpenAIChatCompletionsClient,
     OpenAIChatMessages,
     OpenAIChatResponse,
     OpenAITool,
-    with_retries,
 )
-from verifiers_tito.clients.prompt_runs import PromptRun, PromptRuns
-from verifiers_tito.clients.route_choice import RouteChoice
+from verifiers_tito.clients.prompt_runs import PromptRun
 from verifiers_tito.clients.stitcher import AnyMessages, Stitcher, prefix_index
 from verifiers_tito.clients.template_input import TemplateInput
 from verifiers_tito.clients.tokenizer_choice import TokenizerChoice
-from verifiers_tito.errors import ConfigError, InvalidModelResponseError, ModelError
+from verifiers_tito.clients.turn import Turn
+from verifiers_tito.errors import ConfigError, ModelError, OverlongPromptError
 from verifiers_tito.stitching import Conversation, Fallback, Stitched, TemplateReport
 from verifiers_tito.tokenization import ServerTokenizer
-from verifiers_tito.transport import (
-    AUTHENTICATION_ERRORS,
-    RetryBudget,
-    ServerUnreachableError,
-    decode,
-    get,
-    with_base_url,
-)
+from verifiers_tito.transport import Server, ServerUnreachableError, with_base_url
 from verifiers_tito.types import (
     ClientConfig,
     FallbackReason,
@@ -55,17 +48,11 @@ from verifiers_tito.types import (
     Served,
     State,
     StitchingConfig,
-    first_difference,
+    WeightVersionSpan,
 )
 from verifiers_tito.wire import routes
-from verifiers_tito.wire.answers import ChatAnswer, ModelsAnswer
-from verifiers_tito.wire.requests import (
-    chat_body,
-    extra_headers,
-    flatten_sampling_args,
-    tokenize_body,
-    with_token_ids,
-)
+from verifiers_tito.wire.answers import ChatAnswer
+from verifiers_tito.wire.requests import flatten_sampling_args, tokenize_body, with_token_ids
 from verifiers_tito.wire.token_routes import TokenRoute
 
 
@@ -78,35 +65,13 @@ class TokenizeResponse(BaseModel):
     token_strs: list[str] | None = None
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class _Turn:
-    """What one turn was asked for."""
-
-    state: State
-    said: AnyMessages
-    template: TemplateInput
-    fields: dict[str, Any]
-    headers: dict[str, str]
-    read: Conversation
-    budget: RetryBudget
-
-    def body(self, messages: list[dict[str, Any]]) -> dict[str, Any]:
-        template = self.template
-        return chat_body(model=template.model, messages=messages, tools=template.tools, fields=self.fields)
-
-    @property
-    def runs(self) -> PromptRuns:
-        runs: PromptRuns = self.state.setdefault("_prompt_runs", PromptRuns())
-        return runs
-
-
 class OpenAIChatCompletionsTokenClient(OpenAIChatCompletionsClient):
     """A client of a vLLM server: one with our plugin, or a stock one from 0.27 on. On others every turn goes in as
     messages, and says so.
 
     `stitching` and `route` are the configuration's, unless given here. Writes these keys of the rollout's state:
-    `_cached_suffix_ids`, the ids with which the template closes an assistant turn, `_prefix_index`, `_prompt_runs` and
-    `_retry_budget`.
+    `_cached_suffix_ids`, the ids with which the template closes an assistant turn, `_prefix_index`, `_prompt_runs`,
+    `_retry_budget` and `_server`.
     """
 
     def __init__(
@@ -118,22 +83,24 @@ class OpenAIChatCompletionsTokenClient(OpenAIChatCompletionsClient):
     ) -> None:
         super().__init__(client_or_config)
         config = stitching or (self.config.stitching if self.config else StitchingConfig())
-        self._server = ServerTokenizer(self.token_client)
+        wanted = route or (self.config.route if self.config else None)
+        self._known = {server: KnownServer(server, wanted=wanted) for server in self.fleet.servers}
+        self._server = ServerTokenizer(self.fleet)
         guard = ControlTextGuard(self._server, config.control_text)
         self._tokenizers = TokenizerChoice(self._server, config, find_root=self._find_root)
         self._stitcher = Stitcher(self._tokenizers, guard, config)
         self._messages_in = MessagesIn(self._tokenizers, guard, config.control_text)
-        self._routes = RouteChoice(route or (self.config.route if self.config else None))
         self._warned: set[FallbackReason] = set()
 
     @cached_property
     def token_client(self) -> AsyncOpenAI:
         """The provider's client rooted at the server instead of at `/v1`, where `/tokenize` is."""
-        root = str(self.client.base_url).rstrip("/").removesuffix(routes.API_ROOT)
-        return with_base_url(self.client, root)
+        return with_base_url(self.client, self.fleet.servers[0].root_url)
 
     async def close(self) -> None:
         await self._tokenizers.close()
+        for known in self._known.values():
+            await known.close()
         await super().close()
 
     async def to_native_prompt(self, messages: Messages) -> tuple[OpenAIChatMessages, dict[str, Any]]:
@@ -156,37 +123,54 @@ class OpenAIChatCompletionsTokenClient(OpenAIChatCompletionsClient):
             raise ConfigError("get_native_response needs state=..., the rollout's state, to look back at its turns")
         fields = with_token_ids(flatten_sampling_args(sampling_args))
         said = _messages_of(prompt)
-        turn = _Turn(
+        turn = Turn(
             state=state,
             said=said,
+            read=prefix_index(state).read(said),
             template=_template_input(model, tools, fields),
             fields=fields,
-            headers={**extra_headers(sampling_args), **(kwargs.get("extra_headers") or {})},
-            read=prefix_index(state).read(said),
+            headers=self.headers_of(state, sampling_args, kwargs.get("extra_headers")),
             budget=self.retry_budget(state),
         )
         self._tokenizers.prepare(model)
-        before = replace(turn.budget)
-        try:
-            completion = await self._complete_turn(turn)
-        except ServerUnreachableError:
-            self._routes.start_over()
-            raise
-        if turn.budget.outages > before.outages:
-            self._routes.start_over()
-        return with_retries(completion, turn.budget.used - before.used)
 
-    async def _complete_turn(self, turn: _Turn) -> NativeCompletion:
-        outcome = await self._stitch(turn.state, turn.said, turn.template, read=turn.read)
+        async def complete(server: Server) -> NativeCompletion:
+            return await self._complete_on(self._known[server], turn)
+
+        return await self._take_turn(state, turn.budget, complete)
+
+    async def _complete_on(self, known: KnownServer, turn: Turn) -> NativeCompletion:
+        """The turn, with what the server says of itself. After an outage that is asked anew."""
+        outages = turn.budget.outages
+        known.ask()
+        try:
+            completion = await self._complete_turn(known, turn)
+        except ServerUnreachableError:
+            known.start_over()
+            raise
+        if turn.budget.outages > outages:
+            known.start_over()
+        told = await known.introduction()
+        check_vocabulary(completion.answer, told.vocabulary_size)
+        return completion.note(
+            server_version=told.vllm_version,
+            logprobs_mode=told.logprobs_mode,
+            weight_versions=_weight_versions(completion.answer),
+            cached_ids=_cached_ids(completion.answer),
+        )
+
+    async def _complete_turn(self, known: KnownServer, turn: Turn) -> NativeCompletion:
+        if not turn.is_first:
+            await known.introduction()
+        outcome = await self._stitch(known, turn.state, turn.said, turn.template, read=turn.read)
         if isinstance(outcome, Stitched):
-            served = _served(outcome, turn)
             completion = await self._complete_from_ids(
-                turn, outcome.token_ids, served, earlier=outcome.earlier_prompt_ids
+                known, turn, outcome.token_ids, _served(outcome, turn), earlier=outcome.earlier_prompt_ids
             )
             if not isinstance(completion, Fallback):
                 return completion
             outcome = completion
-        return await self._complete_from_messages(turn, outcome)
+        return await self._complete_from_messages(known, turn, outcome)
 
     async def get_prompt_ids(
         self,
@@ -201,7 +185,8 @@ class OpenAIChatCompletionsTokenClient(OpenAIChatCompletionsClient):
         if not state.get("model"):
             raise ConfigError('get_prompt_ids needs state["model"], the name of the served model')
         template = _template_input(state["model"], oai_tools, flatten_sampling_args(state.get("sampling_args") or {}))
-        outcome = await self._stitch(state, _messages_of(prompt_messages), template)
+        known = self._known[self.fleet.server_of(state)]
+        outcome = await self._stitch(known, state, _messages_of(prompt_messages), template)
         return outcome.token_ids if isinstance(outcome, Stitched) else None
 
     async def tokenize(
@@ -233,9 +218,15 @@ class OpenAIChatCompletionsTokenClient(OpenAIChatCompletionsClient):
         return await self._stitcher.examine(template)
 
     async def _stitch(
-        self, state: State, messages: AnyMessages, template: TemplateInput, *, read: Conversation | None = None
+        self,
+        known: KnownServer,
+        state: State,
+        messages: AnyMessages,
+        template: TemplateInput,
+        *,
+        read: Conversation | None = None,
     ) -> Stitched | Fallback:
-        way = self._routes.current()
+        way = known.routes.current()
         if isinstance(way, Fallback) and state.get("trajectory"):
             return way
         outcome = await self._stitcher.stitch(state, messages, template, read=read)
@@ -246,29 +237,30 @@ class OpenAIChatCompletionsTokenClient(OpenAIChatCompletionsClient):
         return outcome
 
     async def _complete_from_ids(
-        self, turn: _Turn, token_ids: list[int], served: Served, *, earlier: list[int]
+        self, known: KnownServer, turn: Turn, token_ids: list[int], served: Served, *, earlier: list[int]
     ) -> NativeCompletion | Fallback:
         """By the best route that the server takes, or why it takes none."""
+        await _check_length(known, turn, len(token_ids))
         run = turn.runs.run(token_ids, earlier=earlier)
-        while isinstance(way := self._routes.current(), TokenRoute):
+        while isinstance(way := known.routes.current(), TokenRoute):
             served = replace(served, route=way.route, prefix_digest=run.digest.hexdigest())
             body = way.body(turn.body([]), run.wire_form)
             try:
                 completion = await self._complete(
-                    way.path, body, served=served, headers=turn.headers, budget=turn.budget
+                    known.server, way.path, body, served=served, headers=turn.headers, budget=turn.budget
                 )
                 check_echo(run, completion.answer)
             except ModelError as error:
-                self._routes.rule_out(way, error)
+                known.rule_out(way, error)
                 continue
-            self._routes.prove(way)
+            known.routes.prove(way)
             completion.note_prompt(token_ids)
-            return _with_cached_ids(completion)
+            return completion
         return way
 
-    async def _complete_from_messages(self, turn: _Turn, fallback: Fallback) -> NativeCompletion:
+    async def _complete_from_messages(self, known: KnownServer, turn: Turn, fallback: Fallback) -> NativeCompletion:
         messages = to_native_messages(turn.said)
-        guarded = await self._messages_in.guard(messages, turn.template, no_ids_because=self._routes.problem)
+        guarded = await self._messages_in.guard(messages, turn.template, no_ids_because=known.routes.problem)
         served = Served(
             route=Route.CHAT,
             reason=fallback.reason,
@@ -282,50 +274,41 @@ class OpenAIChatCompletionsTokenClient(OpenAIChatCompletionsClient):
                 served,
                 route=Route.CHAT_TOKENS,
                 neutralized=guarded.neutralized,
-                retokenized_ids=len(ids) if turn.state.get("trajectory") else 0,
+                retokenized_ids=0 if turn.is_first else len(ids),
                 tokenizer="local",
             )
-            completion = await self._complete_from_ids(turn, ids, in_ids, earlier=[])
+            completion = await self._complete_from_ids(known, turn, ids, in_ids, earlier=[])
             if not isinstance(completion, Fallback):
                 return completion
-            guarded = await self._messages_in.guard(messages, turn.template, no_ids_because=self._routes.problem)
+            guarded = await self._messages_in.guard(messages, turn.template, no_ids_because=known.routes.problem)
         served = replace(served, control_strings=cast(int, guarded))
         completion = await self._complete(
-            CHAT_PATH, turn.body(messages), served=served, headers=turn.headers, budget=turn.budget
+            known.server, routes.CHAT, turn.body(messages), served=served, headers=turn.headers, budget=turn.budget
         )
-        return _with_cached_ids(_with_prompt_noted(completion, turn))
+        return _with_prompt_noted(completion, turn)
 
     async def _find_root(self, model: str) -> str | None:
-        """Where the server says the model's files are."""
-        try:
-            answer = await get(self.token_client, routes.MODELS)
-        except AUTHENTICATION_ERRORS:
-            return None  # the turn itself will say so
-        models = decode(answer, ModelsAnswer, operation=f"GET {routes.MODELS}").data
-        return next((served.root for served in models if served.id == model), None)
+        """Where a server says the model's files are."""
+        there = next((server for server in self.fleet.servers if not server.is_out), self.fleet.servers[0])
+        told = await self._known[there].introduction()
+        if not told.models and not told.models_problem:
+            raise ServerUnreachableError(f"the server at {there.base_url} has not told which models it serves")
+        served = told.model(model)
+        return served.root if served else None
 
 
-def check_echo(sent: PromptRun, answer: ChatAnswer) -> None:
-    """Raises unless the server says that it saw exactly the ids sent: by their digest, or by echoing them."""
-    echoed, digest = answer.prompt_token_ids, answer.prompt_digest
-    if digest is not None:
-        if digest != sent.digest.answer():
-            raise InvalidModelResponseError(
-                f"the server saw another prompt than it was sent: {sent.digest.count} ids with digest "
-                f"{sent.digest.hexdigest()} sent, {digest.count} with {digest.blake2b} seen"
-            )
+async def _check_length(known: KnownServer, turn: Turn, count: int) -> None:
+    """Raises for a prompt of `count` ids behind which the model could sample nothing: nothing is sent for that. The
+    limit is asked for again first, since a server that was started anew may have another one."""
+    model = turn.template.model
+    limit = (await known.introduction()).max_model_len(model)
+    if limit is None or count < limit:
         return
-    if echoed is None:
-        raise InvalidModelResponseError(
-            f"the server did not echo the {len(sent.token_ids)} prompt ids it was sent, so the turn cannot be trusted; "
-            "is its tokens route the one of verifiers_tito?"
-        )
-    position = first_difference(sent.token_ids, echoed)
-    if position is not None:
-        raise InvalidModelResponseError(
-            f"the server saw another prompt than it was sent: {len(sent.token_ids)} ids sent, {len(echoed)} echoed, "
-            f"parting at index {position} (sent {sent.token_ids[position : position + 5]}, echoed "
-            f"{echoed[position : position + 5]})"
+    known.forget_introduction()
+    limit = (await known.introduction()).max_model_len(model)
+    if limit is not None and count >= limit:
+        raise OverlongPromptError(
+            f"the prompt has {count} ids and {model} takes {limit}, of which one has to be sampled; nothing was sent"
         )
 
 
@@ -338,7 +321,7 @@ def _template_input(model: str, tools: list[OpenAITool] | None, fields: Mapping[
     return TemplateInput(model=model, tools=cast(list[dict[str, Any]] | None, tools or None), fields=fields)
 
 
-def _served(stitched: Stitched, turn: _Turn) -> Served:
+def _served(stitched: Stitched, turn: Turn) -> Served:
     return Served(
         route=Route.CHAT_TOKENS,
         reused_ids=stitched.reused_ids,
@@ -351,22 +334,23 @@ def _served(stitched: Stitched, turn: _Turn) -> Served:
     )
 
 
-def _with_prompt_noted(completion: NativeCompletion, turn: _Turn) -> NativeCompletion:
+def _with_prompt_noted(completion: NativeCompletion, turn: Turn) -> NativeCompletion:
     """Keeps the prompt the server made of messages: the next turn continues it."""
     prompt_ids = completion.answer.prompt_token_ids
-    if prompt_ids:
-        run = turn.runs.keep(PromptRun.of(prompt_ids))
-        completion._served = replace(
-            completion.served,
-            prefix_digest=run.digest.hexdigest(),
-            retokenized_ids=len(prompt_ids) if turn.state.get("trajectory") else 0,
-        )
-    return completion
+    if not prompt_ids:
+        return completion
+    run = turn.runs.keep(PromptRun.of(prompt_ids))
+    return completion.note(
+        prefix_digest=run.digest.hexdigest(), retokenized_ids=0 if turn.is_first else len(prompt_ids)
+    )
 
 
-def _with_cached_ids(completion: NativeCompletion) -> NativeCompletion:
-    """Notes on `served` what the server found in its prefix cache, where it says so."""
-    details = completion.answer.usage.prompt_tokens_details if completion.answer.usage else None
-    if details is not None:
-        completion._served = replace(completion.served, cached_ids=details.cached_tokens)
-    return completion
+def _cached_ids(answer: ChatAnswer) -> int | None:
+    """What the server found in its prefix cache, where it says so."""
+    details = answer.usage.prompt_tokens_details if answer.usage else None
+    return details.cached_tokens if details else None
+
+
+def _weight_versions(answer: ChatAnswer) -> tuple[WeightVersionSpan, ...]:
+    spans = (answer.choices[0].weight_versions or ()) if answer.choices else ()
+    return tuple(WeightVersionSpan(version=span.version, start=span.start, end=span.end) for span in spans)

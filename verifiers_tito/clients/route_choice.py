@@ -1,14 +1,16 @@
-"""Which way of sending token ids one server takes: found out by use, the best first, and proven by the echo.
+"""Which way of sending token ids one server takes: the best of those it lists, proven by the echo.
 
-A route that does not exist answers 404. Stock vLLM's own way is a field that older servers do not know and pass over:
-they render the (empty) messages instead, which the echoed ids show. Either way the next route is tried with the same
-turn, so that none is lost; what was found holds until the server goes away.
+A server that does not list its routes is tried: one that does not exist answers 404. Stock vLLM's own way is a field
+that older servers do not know and pass over: they render the (empty) messages instead, which the echoed ids show.
+Either way the next route is tried with the same turn, so that none is lost; what was found holds until the server
+goes away.
 """
 
 from __future__ import annotations
 
 import logging
 
+from verifiers_tito.clients.introduction import Introduction
 from verifiers_tito.errors import ConfigError, InvalidModelResponseError, ModelError
 from verifiers_tito.stitching import Fallback
 from verifiers_tito.transport import RequestRefusedError, RouteMissingError
@@ -46,6 +48,20 @@ class RouteChoice:
         """The server was seen to take exactly the ids that were sent this way."""
         self._proven.add(way.route)
 
+    def has_proven(self, way: TokenRoute) -> bool:
+        return way.route in self._proven
+
+    def learn(self, told: Introduction) -> None:
+        """Rules out what a server of this version, with these routes, cannot take: nothing has to be tried then. A
+        wanted route is tried all the same; the server's own words are better."""
+        for way in TOKEN_ROUTES if self._wanted is None else ():
+            if way.route in self._proven or way.route in self._ruled_out:
+                continue
+            problem = way.problem_with(vllm_version=told.vllm_version, paths=told.paths)
+            if problem:
+                self._ruled_out[way.route] = f"{way.absence}: {problem}"
+                self._tell(self._ruled_out[way.route])
+
     def rule_out(self, way: TokenRoute, error: ModelError) -> None:
         """Takes `error` for the answer of a server that does not have this route. Raises it where it is another."""
         if not self._speaks_against(way, error):
@@ -57,6 +73,14 @@ class RouteChoice:
             return
         self._proven.discard(way.route)
         self._ruled_out[way.route] = words
+        self._tell(words)
+
+    def start_over(self) -> None:
+        """Another server may answer at this address from now on."""
+        self._ruled_out.clear()
+        self._proven.clear()
+
+    def _tell(self, words: str) -> None:
         left = self.current()
         if isinstance(left, TokenRoute):
             self._logger.info("%s; token ids go in by %s instead", words, left.route)
@@ -66,11 +90,6 @@ class RouteChoice:
             "VLLM_PLUGINS=verifiers_tito (or `tito serve`) to send token ids.",
             left.detail,
         )
-
-    def start_over(self) -> None:
-        """Another server may answer at this address from now on."""
-        self._ruled_out.clear()
-        self._proven.clear()
 
     def _speaks_against(self, way: TokenRoute, error: ModelError) -> bool:
         if isinstance(error, RouteMissingError):

@@ -9,13 +9,12 @@ from importlib.util import find_spec
 from pathlib import Path
 from typing import Any
 
-from openai import AsyncOpenAI
-
 from verifiers_tito.clients.template_input import TemplateInput
 from verifiers_tito.doctor.findings import Agreement, LocalFinding, RenderingFinding
 from verifiers_tito.doctor.server_behaviour import QUESTION, TOOL
 from verifiers_tito.errors import Error, TokenizerUnavailableError
 from verifiers_tito.tokenization import LocalTokenizer, ServerTokenizer, TemplateRefusedError
+from verifiers_tito.transport import Server
 from verifiers_tito.types import ControlTextPolicy, first_difference
 
 _SHOWN = 4
@@ -53,7 +52,7 @@ class Local:
     tokenizer: LocalTokenizer | None = None
 
 
-async def check_local(root_client: AsyncOpenAI, *, model: str, root: str, given: str | None) -> Local:
+async def check_local(server: Server, *, model: str, root: str, given: str | None) -> Local:
     """The tokenizer in the folder that was `given`, else where the server says its files are, as a client does it.
 
     A given folder has to be one: raises `TokenizerUnavailableError`. Files that are not here are a finding.
@@ -68,7 +67,7 @@ async def check_local(root_client: AsyncOpenAI, *, model: str, root: str, given:
         if given is not None:
             raise
         return Local(finding=LocalFinding(place=place, agreement=Agreement.NOT_FOUND, detail=_why_not(place, error)))
-    return Local(finding=await compare(tokenizer, root_client, model=model, place=place), tokenizer=tokenizer)
+    return Local(finding=await compare(tokenizer, server, model=model, place=place), tokenizer=tokenizer)
 
 
 def _why_not(place: str, error: TokenizerUnavailableError) -> str:
@@ -77,12 +76,12 @@ def _why_not(place: str, error: TokenizerUnavailableError) -> str:
     return "it is no folder here, and no name in the local Hugging Face cache"
 
 
-async def compare(local: LocalTokenizer, root_client: AsyncOpenAI, *, model: str, place: str) -> LocalFinding:
+async def compare(local: LocalTokenizer, server: Server, *, model: str, place: str) -> LocalFinding:
     """Renders `SAMPLES` with both. What a template refuses on both sides says nothing and is left out."""
-    plain, server = local.with_policy(ControlTextPolicy.PARSE), ServerTokenizer(root_client)
+    plain, remote = local.with_policy(ControlTextPolicy.PARSE), ServerTokenizer(server)
     count = len(local.controls.ids)
     try:
-        found = [await _compare_one(sample, plain, server, model) for sample in SAMPLES]
+        found = [await _compare_one(sample, plain, remote, model) for sample in SAMPLES]
     except Error as error:
         return LocalFinding(
             place=place, agreement=Agreement.NOT_COMPARED, control_strings=count, detail=f"no comparison: {error}"
@@ -103,11 +102,11 @@ async def compare(local: LocalTokenizer, root_client: AsyncOpenAI, *, model: str
 
 
 async def _compare_one(
-    sample: _Sample, local: LocalTokenizer, server: ServerTokenizer, model: str
+    sample: _Sample, local: LocalTokenizer, remote: ServerTokenizer, model: str
 ) -> RenderingFinding | None:
     template = TemplateInput(model=model, tools=sample.tools, fields={})
     try:
-        rendering = await server.render(sample.messages, add_generation_prompt=True, **template.rendering)
+        rendering = await remote.render(sample.messages, add_generation_prompt=True, **template.rendering)
         theirs: list[int] | str = rendering.ids_from(0)
     except TemplateRefusedError as error:
         theirs = str(error)

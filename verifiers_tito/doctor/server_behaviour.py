@@ -9,12 +9,11 @@ from collections.abc import Mapping, Sequence
 from typing import Any
 
 import msgspec
-from openai import AsyncOpenAI
 
-from verifiers_tito.clients.openai_chat_completions_client import CHAT_PATH
 from verifiers_tito.doctor.findings import Answer, LogprobsFinding, ParserFinding
 from verifiers_tito.errors import Error
-from verifiers_tito.transport import RequestRefusedError, decode, post
+from verifiers_tito.transport import RequestRefusedError, Server, decode
+from verifiers_tito.wire import routes
 from verifiers_tito.wire.requests import chat_body
 
 QUESTION = {"role": "user", "content": "What is 2 + 2?"}
@@ -36,13 +35,13 @@ class _Echo(msgspec.Struct):
     prompt_token_ids: list[int] | None = None
 
 
-async def takes_ids_in_kv(provider: AsyncOpenAI, model: str) -> bool:
+async def takes_ids_in_kv(server: Server, model: str) -> bool:
     """Whether the chat route takes a prompt's ids in `kv_transfer_params`: the echo tells."""
     ids = [1, 2, 3]
     fields = {"max_completion_tokens": 1, "return_token_ids": True, "kv_transfer_params": {"prompt_token_ids": ids}}
     body = chat_body(model=model, messages=[], tools=None, fields=fields)
     try:
-        answer = decode(await post(provider, CHAT_PATH, body), _Echo, operation=f"POST {CHAT_PATH}")
+        answer = decode(await server.post(routes.CHAT, body), _Echo, operation=f"POST {routes.CHAT}")
     except Error:
         return False
     return answer.prompt_token_ids == ids
@@ -74,10 +73,10 @@ class _OneToken(msgspec.Struct):
     usage: _Usage | None = None
 
 
-async def find_tool_call_parser(provider: AsyncOpenAI, model: str) -> ParserFinding:
+async def find_tool_call_parser(server: Server, model: str) -> ParserFinding:
     """vLLM refuses to leave the choice of a tool to the model where it could not read the call."""
     try:
-        await _one_token(provider, model, {"tool_choice": "auto"}, tools=[TOOL])
+        await _one_token(server, model, {"tool_choice": "auto"}, tools=[TOOL])
     except RequestRefusedError as error:
         return ParserFinding(is_set=Answer.NO if "--tool-call-parser" in str(error) else Answer.UNKNOWN)
     except Error:
@@ -85,10 +84,10 @@ async def find_tool_call_parser(provider: AsyncOpenAI, model: str) -> ParserFind
     return ParserFinding(is_set=Answer.YES)
 
 
-async def find_reasoning_parser(provider: AsyncOpenAI, model: str) -> ParserFinding:
+async def find_reasoning_parser(server: Server, model: str) -> ParserFinding:
     """vLLM counts reasoning tokens where it parses reasoning. Releases that do not count leave the field out."""
     try:
-        usage = (await _one_token(provider, model, {})).usage
+        usage = (await _one_token(server, model, {})).usage
     except Error:
         return ParserFinding(is_set=Answer.UNKNOWN)
     details = usage.completion_tokens_details if usage else msgspec.UNSET
@@ -97,10 +96,10 @@ async def find_reasoning_parser(provider: AsyncOpenAI, model: str) -> ParserFind
     return ParserFinding(is_set=Answer.NO if details is None else Answer.YES)
 
 
-async def measure_logprobs(provider: AsyncOpenAI, model: str) -> LogprobsFinding:
+async def measure_logprobs(server: Server, model: str) -> LogprobsFinding:
     """The same prompt at two temperatures: raw log-probabilities stay, processed ones spread."""
     try:
-        hot, cool = [await _top_logprobs(provider, model, temperature) for temperature in (HOT, COOL)]
+        hot, cool = [await _top_logprobs(server, model, temperature) for temperature in (HOT, COOL)]
     except Error as error:
         return LogprobsFinding(detail=f"could not be measured: {error}")
     return compare_logprobs(hot, cool)
@@ -125,16 +124,16 @@ def compare_logprobs(hot: Mapping[str, float], cool: Mapping[str, float]) -> Log
     )
 
 
-async def _top_logprobs(provider: AsyncOpenAI, model: str, temperature: float) -> dict[str, float]:
+async def _top_logprobs(server: Server, model: str, temperature: float) -> dict[str, float]:
     """By token id: the texts of two tokens may be the same."""
     fields = {"logprobs": True, "top_logprobs": 5, "return_tokens_as_token_ids": True, "temperature": temperature}
-    choices = (await _one_token(provider, model, fields)).choices
+    choices = (await _one_token(server, model, fields)).choices
     entries = [entry for choice in choices if choice.logprobs for entry in choice.logprobs.content or []]
     return {top.token: top.logprob for entry in entries[:1] for top in entry.top_logprobs}
 
 
 async def _one_token(
-    provider: AsyncOpenAI, model: str, fields: Mapping[str, Any], *, tools: Sequence[Mapping[str, Any]] | None = None
+    server: Server, model: str, fields: Mapping[str, Any], *, tools: Sequence[Mapping[str, Any]] | None = None
 ) -> _OneToken:
     body = chat_body(model=model, messages=[QUESTION], tools=tools, fields={"max_completion_tokens": 1, **fields})
-    return decode(await post(provider, CHAT_PATH, body), _OneToken, operation=f"POST {CHAT_PATH}")
+    return decode(await server.post(routes.CHAT, body), _OneToken, operation=f"POST {routes.CHAT}")

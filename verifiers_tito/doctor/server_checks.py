@@ -9,8 +9,7 @@ from __future__ import annotations
 import asyncio
 from collections.abc import Mapping
 
-from openai import AsyncOpenAI
-
+from verifiers_tito.clients.introduction import Introduction, introduce
 from verifiers_tito.clients.template_input import TemplateInput
 from verifiers_tito.doctor.advice import server_advice
 from verifiers_tito.doctor.conversation import converse
@@ -26,7 +25,6 @@ from verifiers_tito.doctor.findings import (
     ServerFinding,
     TemplateFinding,
 )
-from verifiers_tito.doctor.introduction import Introduction, introduce
 from verifiers_tito.doctor.local_checks import Local, check_local
 from verifiers_tito.doctor.server_behaviour import (
     find_reasoning_parser,
@@ -36,9 +34,10 @@ from verifiers_tito.doctor.server_behaviour import (
 )
 from verifiers_tito.doctor.template_checks import BY_SERVER, template_in_files, template_on_server
 from verifiers_tito.errors import ConfigError
-from verifiers_tito.transport import AUTHENTICATION_ERRORS, connect, with_base_url
+from verifiers_tito.transport import AUTHENTICATION_ERRORS, Server, connect
 from verifiers_tito.types import ClientConfig, ControlTextPolicy, Route
 from verifiers_tito.wire import routes
+from verifiers_tito.wire.answers import ServedModel
 
 TIMEOUT_SECONDS = 120.0
 KV = f"{routes.CHAT}, ids"
@@ -57,7 +56,7 @@ async def check_server(base_url: str, *, api_key: str | None, model: str | None,
     config = ClientConfig(base_url=base_url, api_key=api_key, timeout=TIMEOUT_SECONDS, max_retries=0)
     try:
         async with connect(config) as provider:
-            return await _look_at(provider, base_url, model=model, tokenizer=tokenizer)
+            return await _look_at(Server(provider), model=model, tokenizer=tokenizer)
     except AUTHENTICATION_ERRORS as error:
         raise ConfigError(
             f"the server at {base_url} refuses the key (status {error.status_code}); name the environment variable "
@@ -65,30 +64,41 @@ async def check_server(base_url: str, *, api_key: str | None, model: str | None,
         ) from error
 
 
-async def _look_at(provider: AsyncOpenAI, base_url: str, *, model: str | None, tokenizer: str | None) -> Report:
-    root_client = with_base_url(provider, base_url.removesuffix(routes.API_ROOT))
-    told = await introduce(root_client, model=model)
-    name, root = told.model.id, told.model.root or ""
-    local = await check_local(root_client, model=name, root=root, given=tokenizer)
-    template = await template_on_server(root_client, TemplateInput(model=name, tools=None, fields={}))
+async def _look_at(server: Server, *, model: str | None, tokenizer: str | None) -> Report:
+    told = await introduce(server)
+    chosen = _chosen(told, model, server)
+    local = await check_local(server, model=chosen.id, root=chosen.root or "", given=tokenizer)
+    template = await template_on_server(server, TemplateInput(model=chosen.id, tools=None, fields={}))
     if not template.is_examined and local.tokenizer is not None:
         template = (await asyncio.to_thread(template_in_files, local.tokenizer)).finding
-    server = await _finding(provider, base_url, told, local, template)
+    finding = await _finding(server, told, chosen, local, template)
     return Report(
-        target=base_url,
-        server=server,
+        target=server.base_url,
+        server=finding,
         template=template,
-        injection=_injection(server),
-        advice=tuple(server_advice(server, template)),
+        injection=_injection(finding),
+        advice=tuple(server_advice(finding, template)),
     )
 
 
+def _chosen(told: Introduction, name: str | None, server: Server) -> ServedModel:
+    if told.models_problem:
+        raise ConfigError(f"{server.root_url} is no vLLM server: {told.models_problem}")
+    if not told.models:
+        raise ConfigError(f"the server at {server.root_url} serves no model")
+    chosen = told.models[0] if name is None else told.model(name)
+    if chosen is None:
+        raise ConfigError(f"the server does not serve {name!r}; it serves {', '.join(told.model_names)}")
+    return chosen
+
+
 async def _finding(
-    provider: AsyncOpenAI, base_url: str, told: Introduction, local: Local, template: TemplateFinding
+    server: Server, told: Introduction, model: ServedModel, local: Local, template: TemplateFinding
 ) -> ServerFinding:
-    conversation = await converse(provider, told.model.id, tokenizer=local.tokenizer)
+    conversation = await converse(server.provider, model.id, tokenizer=local.tokenizer)
     has_route = told.capabilities is not None or conversation.route == Route.CHAT_TOKENS
-    takes_kv = conversation.route == Route.CHAT_KV or await takes_ids_in_kv(provider, told.model.id)
+    takes_kv = conversation.route == Route.CHAT_KV or await takes_ids_in_kv(server, model.id)
+    is_listed = told.paths is not None and routes.CHAT_TOKENS in told.paths
     answered = {
         routes.CHAT_TOKENS: has_route,
         KV: takes_kv,
@@ -96,20 +106,20 @@ async def _finding(
         routes.TOKENIZE: template.is_examined and template.rendered_by == BY_SERVER,
     }
     return ServerFinding(
-        base_url=base_url,
+        base_url=server.base_url,
         vllm_version=told.vllm_version,
         plugin_version=(told.capabilities.plugin_version if told.capabilities else None) or "",
-        model=told.model.id,
+        model=model.id,
         models=told.model_names,
-        root=told.model.root or "",
-        max_model_len=told.model.max_model_len,
+        root=model.root or "",
+        max_model_len=model.max_model_len,
         routes=_routes(told.paths, answered=answered),
         later_turns=Route.CHAT_TOKENS if has_route else Route.CHAT_KV if takes_kv else Route.CHAT,
-        token_route_problem="" if has_route else told.token_route_problem,
+        token_route_problem="" if has_route or not is_listed else told.capabilities_problem,
         prompt_echo=told.capabilities.prompt_echo if told.capabilities else (),
-        tool_call_parser=await _tool_call_parser(provider, told),
-        reasoning_parser=await _reasoning_parser(provider, told),
-        logprobs=await _logprobs(provider, told),
+        tool_call_parser=await _tool_call_parser(server, told, model.id),
+        reasoning_parser=await _reasoning_parser(server, told, model.id),
+        logprobs=await _logprobs(server, told, model.id),
         local=local.finding,
         conversation=conversation,
     )
@@ -130,15 +140,15 @@ def _routes(paths: frozenset[str] | None, *, answered: Mapping[str, bool]) -> tu
     return tuple(RouteFinding(path=path, purpose=purpose, available=available(path)) for path, purpose in ROUTES)
 
 
-async def _tool_call_parser(provider: AsyncOpenAI, told: Introduction) -> ParserFinding:
+async def _tool_call_parser(server: Server, told: Introduction, model: str) -> ParserFinding:
     if told.capabilities is None:
-        return await find_tool_call_parser(provider, told.model.id)
+        return await find_tool_call_parser(server, model)
     return _named(told.capabilities.tool_call_parser)
 
 
-async def _reasoning_parser(provider: AsyncOpenAI, told: Introduction) -> ParserFinding:
+async def _reasoning_parser(server: Server, told: Introduction, model: str) -> ParserFinding:
     if told.capabilities is None:
-        return await find_reasoning_parser(provider, told.model.id)
+        return await find_reasoning_parser(server, model)
     return _named(told.capabilities.reasoning_parser)
 
 
@@ -146,9 +156,9 @@ def _named(parser: str | None) -> ParserFinding:
     return ParserFinding(is_set=Answer.YES if parser else Answer.NO, name=parser or "")
 
 
-async def _logprobs(provider: AsyncOpenAI, told: Introduction) -> LogprobsFinding:
+async def _logprobs(server: Server, told: Introduction, model: str) -> LogprobsFinding:
     if told.capabilities is None or told.capabilities.logprobs_mode is None:
-        return await measure_logprobs(provider, told.model.id)
+        return await measure_logprobs(server, model)
     return LogprobsFinding(mode=told.capabilities.logprobs_mode, detail="the server says so")
 
 

@@ -5,7 +5,6 @@ from __future__ import annotations
 from dataclasses import dataclass
 
 import msgspec
-from openai import AsyncOpenAI
 
 from verifiers_tito.clients.driving import drive
 from verifiers_tito.clients.template_input import TemplateInput
@@ -13,7 +12,7 @@ from verifiers_tito.doctor.findings import CloseFinding, TailFinding, TemplateFi
 from verifiers_tito.errors import Error
 from verifiers_tito.stitching import RenderRequest, TailKind, TemplateReport, TurnClose, examine, run_plan
 from verifiers_tito.tokenization import LocalTokenizer, Rendering, ServerTokenizer
-from verifiers_tito.transport import decode, post
+from verifiers_tito.transport import Server, decode
 
 BY_SERVER = "the server"
 BY_FILES = "local files"
@@ -32,13 +31,13 @@ class _DetokenizeAnswer(msgspec.Struct):
     prompt: str
 
 
-async def template_on_server(root_client: AsyncOpenAI, template: TemplateInput) -> TemplateFinding:
+async def template_on_server(server: Server, template: TemplateInput) -> TemplateFinding:
     """Some twenty calls of `/tokenize`."""
     try:
-        report = await drive(examine(), ServerTokenizer(root_client), template)
+        report = await drive(examine(), ServerTokenizer(server), template)
     except Error as error:
         return TemplateFinding(rendered_by=BY_SERVER, is_examined=False, problem=str(error))
-    close_text = await _close_text(root_client, report, template.model)
+    close_text = await _close_text(server, report, template.model)
     return to_finding(report, close_text=close_text, rendered_by=BY_SERVER)
 
 
@@ -88,14 +87,14 @@ def _name(kind: TailKind) -> str:
     return "two tools" if kind.roles == ("tool", "tool") else str(kind)
 
 
-async def _close_text(root_client: AsyncOpenAI, report: TemplateReport, model: str) -> str:
+async def _close_text(server: Server, report: TemplateReport, model: str) -> str:
     """The close in text; its first control token only, where the server does not turn ids into text."""
     if report.closes is None:
         return ""
     close = report.closes.plain
     body = {"model": model, "tokens": close.ids}
     try:
-        answer = await post(root_client, DETOKENIZE, body)
+        answer = await server.post(DETOKENIZE, body)
         return decode(answer, _DetokenizeAnswer, operation=f"POST {DETOKENIZE}").prompt
     except Error:
         return close.start or ""

@@ -32,9 +32,10 @@ class Environment(GeneratingEnvironment):
     """Base of all environments. Keyword arguments that it does not know become attributes.
 
     `dataset` rows have a `prompt` (messages) or a `question`; with neither, the environment speaks first.
-    `max_seq_len` cuts the ids of a turn (prompt and sampled together) and marks the turn as truncated. `generate`
-    leaves rewards out with `score_rollouts=False`, counts a reward of `pass_threshold` as a success in pass@k, and its
-    blocking twin has `max_workers` threads. `map_kwargs` is kept for environments that map datasets themselves.
+    `tool_defs` hold `Tool`s or dicts of the same fields. `max_seq_len` cuts the ids of a turn (prompt and sampled
+    together) and marks the turn as truncated. `generate` leaves rewards out with `score_rollouts=False`, counts a
+    reward of `pass_threshold` as a success in pass@k, and its blocking twin has `max_workers` threads. `map_kwargs` is
+    kept for environments that map datasets themselves.
     """
 
     def __init__(
@@ -74,6 +75,10 @@ class Environment(GeneratingEnvironment):
             if meant := get_close_matches(name, _parameters(type(self)), n=1, cutoff=0.8):
                 _LOGGER.warning("%s keeps %s as an attribute; did you mean %s?", type(self).__name__, name, meant[0])
             setattr(self, name, value)
+
+    def set_max_seq_len(self, max_seq_len: int | None) -> None:
+        """Cuts the ids of every turn from now on at this length; None is no limit."""
+        self.max_seq_len = max_seq_len
 
     @staticmethod
     def make_dataset(rows: Iterable[Mapping[str, Any]]) -> list[Row]:

@@ -5,7 +5,7 @@ What an environment adds to a run is put together here; how it goes is `Generati
 
 from __future__ import annotations
 
-from collections.abc import AsyncIterator, Iterable, Mapping, Sequence
+from collections.abc import AsyncIterator, Awaitable, Callable, Iterable, Mapping, Sequence
 from contextlib import asynccontextmanager
 from os import PathLike
 from typing import Any
@@ -19,7 +19,7 @@ from verifiers_tito.envs.options import GenerateOptions, LogCallback, ProgressCa
 from verifiers_tito.envs.scoring import choose_scoring
 from verifiers_tito.errors import ConfigError
 from verifiers_tito.results import RunSettings
-from verifiers_tito.rollouts import Limits
+from verifiers_tito.rollouts import NO_LIMIT, Limits
 from verifiers_tito.rubrics import Rubric
 from verifiers_tito.types import ClientConfig, SamplingArgs, State, Tool
 from verifiers_tito.wire.package_version import package_version
@@ -135,17 +135,24 @@ class GeneratingEnvironment:
     def generate_sync(
         self, inputs: Inputs, client: AnyClient | ClientConfig, model: str, *arguments: Any, **options: Any
     ) -> GenerateOutputs:
-        """`generate`, waited for: in scripts, threads and notebooks. Give a `ClientConfig`, or a client that was not
-        used yet: connections belong to one event loop."""
-        return run_blocking(
-            lambda: self.generate(inputs, client, model, *arguments, **options), threads=self.max_workers
-        )
+        """`generate`, waited for: in scripts, threads and notebooks. Connections belong to one event loop, so a client
+        that was made of a `ClientConfig` stands for its configuration here. One that was made of a provider's client
+        must not have been used yet."""
+
+        async def run(own_client: AnyClient | ClientConfig) -> GenerateOutputs:
+            return await self.generate(inputs, own_client, model, *arguments, **options)
+
+        return run_blocking(lambda: with_own_client(client, run), threads=self.max_workers)
 
     def evaluate_sync(
         self, client: AnyClient | ClientConfig, model: str, *arguments: Any, **options: Any
     ) -> GenerateOutputs:
         """`evaluate`, waited for; see `generate_sync`."""
-        return run_blocking(lambda: self.evaluate(client, model, *arguments, **options), threads=self.max_workers)
+
+        async def run(own_client: AnyClient | ClientConfig) -> GenerateOutputs:
+            return await self.evaluate(own_client, model, *arguments, **options)
+
+        return run_blocking(lambda: with_own_client(client, run), threads=self.max_workers)
 
     def _run_settings(
         self,
@@ -174,7 +181,7 @@ class GeneratingEnvironment:
 
     def _limits(self, options: GenerateOptions, sampling: Mapping[str, Any]) -> Limits:
         """The estimate is the most that a rollout can hold: see `token_estimate`."""
-        turns = getattr(self, "max_turns", 1)
+        turns = getattr(self, "max_turns", NO_LIMIT)
         per_turn = sampling.get("max_completion_tokens") or sampling.get("max_tokens")
         if options.max_tokens_in_flight is not None and self.max_seq_len is None and (per_turn is None or turns < 1):
             raise ConfigError(
@@ -205,10 +212,23 @@ async def opened(client: AnyClient | ClientConfig) -> AsyncIterator[AnyClient]:
         yield made
 
 
+async def with_own_client(
+    client: AnyClient | ClientConfig, run: Callable[[AnyClient | ClientConfig], Awaitable[GenerateOutputs]]
+) -> GenerateOutputs:
+    """`run` with a client of the same kind and configuration, whose connections are of this event loop."""
+    if not isinstance(client, Client) or client.config is None:
+        return await run(client)
+    async with type(client)(client.config) as own_client:
+        return await run(own_client)
+
+
 def address(client: AnyClient | ClientConfig) -> str:
-    """Where requests go, without user and password."""
-    url = client.base_url if isinstance(client, ClientConfig) else str(getattr(client.client, "base_url", ""))
-    parts = urlsplit(url)
+    """Where requests go (several places with a comma), without user and password."""
+    if isinstance(client, ClientConfig):
+        return ",".join(client.base_urls)
+    if client.config is not None:
+        return address(client.config)
+    parts = urlsplit(str(getattr(client.client, "base_url", "")))
     return parts._replace(netloc=parts.netloc.rpartition("@")[2]).geturl()
 
 

@@ -1,6 +1,8 @@
 """One run of `generate`: what is to be done, what a folder has of it already, and the rest handed to the scheduler.
 
-rows ──► plan ──► [ folder ] ──► what is left ──► scheduler ──► ledger ──► outputs and metadata
+    rows ──► plan ──► [ folder ] ──► what is left ──► scheduler ──► ledger ──► outputs and metadata
+
+Knows no environment: a rollout is a function, and so is what scores it.
 """
 
 from __future__ import annotations

@@ -88,7 +88,7 @@ def choose_scoring(rubric: Rubric, *, score_rollouts: bool, independent: bool) -
 
 
 def _needs_group(rubric: Rubric) -> bool:
-    """Whether it has group functions, or a way of its own to score a group."""
+    """Whether it, or a rubric that it is made of, has group functions or a way of its own to score a group."""
     of = type(rubric)
     has_own_way = of.score_group is not Rubric.score_group
     if has_own_way and of.require_no_group_functions is Rubric.require_no_group_functions:
@@ -97,4 +97,4 @@ def _needs_group(rubric: Rubric) -> bool:
         rubric.require_no_group_functions()
     except ConfigError:
         return True
-    return False
+    return any(_needs_group(member) for member in getattr(rubric, "rubrics", ()))

@@ -93,5 +93,7 @@ class Journal:
         os.fsync(self._file)
 
     def close(self) -> None:
-        self.sync()
-        os.close(self._file)
+        try:
+            self.sync()
+        finally:
+            os.close(self._file)

@@ -14,6 +14,7 @@ from __future__ import annotations
 import json
 import os
 from collections.abc import Mapping, Sequence
+from contextlib import ExitStack
 from dataclasses import dataclass
 from pathlib import Path
 from types import TracebackType
@@ -123,11 +124,10 @@ class ResultsStore:
     def __exit__(
         self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
     ) -> None:
-        try:
-            self._results.close()
-            self._scores.close()
-        finally:
-            self._lock.release()
+        with ExitStack() as closing:  # each, even if another fails to
+            closing.callback(self._lock.release)
+            closing.callback(self._scores.close)
+            closing.callback(self._results.close)
 
     def check_planned(self, planned: Sequence[PlannedRollout]) -> None:
         """Raises `ConfigError` where the folder has rollouts of other inputs, or of more than are planned."""

@@ -53,6 +53,10 @@ class Rubric:
         """A function whose score is recorded; it does not count unless given a weight."""
         self.add_reward_func(func, weight)
 
+    def remove_metric(self, name: str) -> None:
+        """Forgets the function whose score is recorded under `name`, if there is one."""
+        self._functions = [function for function in self._functions if function.name != name]
+
     def add_class_object(self, name: str, obj: Any) -> None:
         """Makes `obj` available to reward functions under `name`."""
         self.class_objects[name] = obj

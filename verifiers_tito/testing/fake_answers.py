@@ -16,8 +16,11 @@ from verifiers_tito.testing.fake_chat import ChatAnswer
 from verifiers_tito.testing.fake_engine import Generated, logprob
 from verifiers_tito.testing.fake_parsing import AnswerStream, CallDelta, Parsed, StreamDelta, parse_answer
 from verifiers_tito.testing.fake_tokenizer import FakeTokenizer
+from verifiers_tito.wire.logprobs_form import LogprobsForm
 
 FINGERPRINT = "vllm-fake"
+WEIGHT_VERSION = "default"
+"""vLLM's name for weights that nobody has named."""
 
 
 def completion_json(answer: ChatAnswer, tokenizer: FakeTokenizer) -> dict[str, Any]:
@@ -74,15 +77,25 @@ def _choice(answer: ChatAnswer, index: int, generated: Generated, tokenizer: Fak
     parsed = parse_answer(generated.text, thinking=answer.thinking, tool_calls=answer.tool_calls)
     hidden = _hides_ids(answer)
     positions = range(len(generated.token_ids))
-    return {
+    as_array = answer.is_ours and body.logprobs_form == LogprobsForm.ARRAY
+    shows_logprobs = bool(body.logprobs) and not hidden
+    choice = {
         "index": index,
         "message": _message(answer, parsed),
-        "logprobs": _logprobs(answer, generated, positions, tokenizer) if body.logprobs and not hidden else None,
+        "logprobs": _logprobs(answer, generated, positions, tokenizer) if shows_logprobs and not as_array else None,
         "finish_reason": _finish_reason(answer, generated, called=bool(parsed.calls)),
         "stop_reason": generated.stop_reason,
         "token_ids": generated.token_ids if body.return_token_ids and not hidden else None,
         "routed_experts": None,
     }
+    if as_array and shows_logprobs and choice["token_ids"] is not None:
+        start = len(answer.prompt_ids)
+        choice["completion_logprobs"] = [
+            logprob(token_id, position=start + position) for position, token_id in enumerate(generated.token_ids)
+        ]
+    if answer.is_ours:
+        choice["weight_versions"] = [{"version": WEIGHT_VERSION, "start": 0, "end": len(generated.token_ids)}]
+    return choice
 
 
 def _message(answer: ChatAnswer, parsed: Parsed) -> dict[str, Any]:

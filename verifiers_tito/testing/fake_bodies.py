@@ -105,7 +105,8 @@ class ChatBody(RenderBody):
     request_id: str | None = None
     tokens: Any = None
     prompt_echo: Any = None
-    """Read on our own route only, as `tokens` is; elsewhere it is one of vLLM's unknown fields."""
+    logprobs_form: Any = None
+    """These three are read on our own route only; elsewhere they are among vLLM's unknown fields."""
 
     def template_arguments(self) -> dict[str, Any]:
         arguments = super().template_arguments()

@@ -20,6 +20,7 @@ from verifiers_tito.testing.fake_errors import RefusalError, overlong, refused_v
 from verifiers_tito.testing.fake_tokenizer import FakeTokenizer
 from verifiers_tito.testing.scripts import Completion, FakeRequest, Script
 from verifiers_tito.wire.answers import PromptDigestAnswer
+from verifiers_tito.wire.logprobs_form import LogprobsFormError, check_logprobs_form
 from verifiers_tito.wire.prompt_digest import PromptDigest, PromptEcho, PromptEchoError, check_prompt_echo
 from verifiers_tito.wire.routes import CHAT_TOKENS
 from verifiers_tito.wire.token_ids import TokenIdsError, check_token_ids
@@ -80,6 +81,8 @@ class ChatAnswer:
     reasoning_tokens: int | None
     prompt_digest: PromptDigestAnswer | None = None
     """Stands on the wire instead of the prompt's ids."""
+    is_ours: bool = False
+    """Answered by our own route, which shows more than vLLM's."""
 
 
 class FakeChat:
@@ -160,6 +163,7 @@ class FakeChat:
             tool_calls=body.wants_tool_calls and self._options.tool_call_parser is not None,
             reasoning_tokens=self._reasoning_tokens(choices, thinking=thinking),
             prompt_digest=_prompt_digest(body, prompt_ids, path=path),
+            is_ours=path == CHAT_TOKENS,
         )
 
     def _thinks(self, body: ChatBody) -> bool:
@@ -208,13 +212,17 @@ class FakeChat:
         for name in _REFUSED_WITH_TOKENS:
             if raw.get(name) not in (None, False):
                 raise RefusalError(f"{CHAT_TOKENS} does not take {name}", param=name)
+        stream = bool(body.stream)
         try:
-            check_prompt_echo(body.prompt_echo, stream=bool(body.stream))
+            check_prompt_echo(body.prompt_echo, stream=stream)
+            check_logprobs_form(body.logprobs_form, stream=stream, top_logprobs=body.top_logprobs)
             return check_token_ids(body.tokens, vocabulary_size=self._tokenizer.vocabulary_size)
         except TokenIdsError as exc:
             raise RefusalError(str(exc), param="tokens") from exc
         except PromptEchoError as exc:
             raise RefusalError(str(exc), param="prompt_echo") from exc
+        except LogprobsFormError as exc:
+            raise RefusalError(str(exc), param="logprobs_form") from exc
 
     def _transferred_tokens(self, body: ChatBody) -> list[int]:
         """Stock vLLM's own way to send a prompt's ids."""

@@ -33,13 +33,13 @@ from verifiers_tito.testing.fake_errors import RefusalError
 from verifiers_tito.testing.fake_tokenizer import FakeTokenizer
 from verifiers_tito.testing.scripts import Script
 from verifiers_tito.wire.answers import TokenRouteCapabilities
+from verifiers_tito.wire.logprobs_form import LogprobsForm
 from verifiers_tito.wire.package_version import package_version
 from verifiers_tito.wire.prompt_digest import PromptEcho
-from verifiers_tito.wire.routes import CHAT, CHAT_TOKENS, HEALTH, MODELS, TOKENIZE, VERSION
+from verifiers_tito.wire.routes import CHAT, CHAT_TOKENS, HEALTH, MODELS, OPENAPI, TOKENIZE, VERSION
 
 FAKED_VERSION = "0.32.0"
 _DETOKENIZE = "/detokenize"
-_OPENAPI = "/openapi.json"
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -84,7 +84,7 @@ class FakeApp:
             posts[CHAT_TOKENS] = self._complete
             gets[CHAT_TOKENS] = self._describe_token_route
         described = _description({"get": gets, "post": posts})  # which leaves itself out
-        gets[_OPENAPI] = lambda request, body: JSONResponse(described)
+        gets[OPENAPI] = lambda request, body: JSONResponse(described)
         self.asgi = Starlette(
             routes=[Route(path, self._serving(answer), methods=["POST"]) for path, answer in posts.items()]
             + [Route(path, self._serving(answer), methods=["GET"]) for path, answer in gets.items()],
@@ -136,6 +136,8 @@ class FakeApp:
             reasoning_parser=self._options.reasoning_parser,
             logprobs_mode="raw_logprobs",  # vLLM's default
             prompt_echo=tuple(str(echo) for echo in PromptEcho),
+            logprobs_form=tuple(str(form) for form in LogprobsForm),
+            vocabulary_size=self._tokenizer.vocabulary_size,
         )
         return JSONResponse(msgspec.to_builtins(capabilities))
 

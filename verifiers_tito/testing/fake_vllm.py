@@ -83,6 +83,11 @@ class FakeVLLM:
         """What arrived so far, in order."""
         return self._live.app.requests
 
+    @property
+    def posts(self) -> list[RecordedRequest]:
+        """The same without the questions about the server itself, which a client asks when it likes."""
+        return [request for request in self.requests if request.method == "POST"]
+
     def play(self, script: Script) -> None:
         """Goes on as a fresh server with `script`, on the same port: tests can share one fake."""
         self._script = script

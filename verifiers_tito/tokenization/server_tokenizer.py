@@ -11,13 +11,11 @@ from functools import cached_property
 from itertools import accumulate
 from typing import Any
 
-from openai import AsyncOpenAI
-
 from verifiers_tito.errors import InvalidModelResponseError
 from verifiers_tito.tokenization.chat_tokenizer import TemplateRefusedError
 from verifiers_tito.tokenization.control_strings import MARKUP
 from verifiers_tito.tokenization.rendering import Control
-from verifiers_tito.transport import RequestRefusedError, RouteMissingError, decode, post
+from verifiers_tito.transport import Fleet, RequestRefusedError, RouteMissingError, Server, decode
 from verifiers_tito.wire import routes
 from verifiers_tito.wire.answers import TokenizeAnswer
 from verifiers_tito.wire.requests import tokenize_body
@@ -29,13 +27,13 @@ _WHITE_SPACE = str.maketrans({"Ġ": " ", "Ċ": "\n", "ĉ": "\t", "č": "\r", "�
 
 
 class ServerTokenizer:
-    """One `/tokenize` call a rendering. `client` is rooted at the server, not at `/v1`.
+    """One `/tokenize` call a rendering, to a server or to any of several that serve the same model.
 
     Control strings in contents are the server's to tokenize; here they can only be detected (`control_strings`).
     """
 
-    def __init__(self, client: AsyncOpenAI) -> None:
-        self._client = client
+    def __init__(self, server: Server | Fleet) -> None:
+        self._server = server
         self._is_control: dict[str, dict[str, bool]] = {}
 
     async def render(
@@ -85,7 +83,7 @@ class ServerTokenizer:
 
     async def tokenize(self, body: Mapping[str, Any]) -> TokenizeAnswer:
         """The raw call, for a body made by `wire.requests.tokenize_body`."""
-        return decode(await post(self._client, routes.TOKENIZE, body), TokenizeAnswer, operation="POST /tokenize")
+        return decode(await self._server.post(routes.TOKENIZE, body), TokenizeAnswer, operation="POST /tokenize")
 
 
 class ServerRendering:

@@ -1,27 +1,33 @@
-"""Bytes to and from a server: one place that sends, one that maps errors."""
+"""Bytes to and from servers: one place that sends, one that maps errors."""
 
+from verifiers_tito.transport.connecting import connect, with_base_url
 from verifiers_tito.transport.error_mapping import (
     AUTHENTICATION_ERRORS,
+    ModelNotServedError,
     RequestRefusedError,
     RouteMissingError,
     ServerError,
     ServerUnreachableError,
     TurnAbortedError,
 )
+from verifiers_tito.transport.fleet import Fleet
 from verifiers_tito.transport.retry_policy import RetryBudget
-from verifiers_tito.transport.transport import connect, decode, get, post, with_base_url
+from verifiers_tito.transport.server import Server, decode
+from verifiers_tito.transport.traffic import Traffic
 
 __all__ = [
     "AUTHENTICATION_ERRORS",
+    "Fleet",
+    "ModelNotServedError",
     "RequestRefusedError",
     "RetryBudget",
     "RouteMissingError",
+    "Server",
     "ServerError",
     "ServerUnreachableError",
+    "Traffic",
     "TurnAbortedError",
     "connect",
     "decode",
-    "get",
-    "post",
     "with_base_url",
 ]

@@ -32,6 +32,7 @@ _OVERLONG = re.compile(
     r"|context_length_exceeded",
     re.IGNORECASE,
 )
+_NO_SUCH_MODEL = re.compile(r"model .* does not exist", re.IGNORECASE)
 
 
 class ServerUnreachableError(ModelError):
@@ -66,6 +67,10 @@ class RouteMissingError(RequestRefusedError):
     """The server does not have this route."""
 
 
+class ModelNotServedError(RequestRefusedError):
+    """The server does not serve a model of this name."""
+
+
 def map_provider_error(error: openai.OpenAIError, *, operation: str) -> Exception:
     """The error to raise instead of `error`, or `error` itself where it is an authentication error."""
     if isinstance(error, AUTHENTICATION_ERRORS):
@@ -98,6 +103,8 @@ def map_status(status: int, body: bytes, *, headers: Mapping[str, str] = EMPTY, 
         return OverlongPromptError(message)
     if status == 501 or (status in (404, 405) and answer.error is None):
         return RouteMissingError(message)
+    if status == 404 and _NO_SUCH_MODEL.search(words):
+        return ModelNotServedError(message)
     if status in _NOT_NOW or status >= 500:
         forbidden = headers.get("x-should-retry") == "false"
         return ServerError(message, retry_after=_retry_after(headers), may_be_tried_again=not forbidden)

@@ -11,52 +11,69 @@ import logging
 import random
 import time
 import uuid
+from collections import Counter
 from collections.abc import Awaitable, Callable
 from dataclasses import dataclass, field
 
 from verifiers_tito.errors import Error
 from verifiers_tito.transport.error_mapping import ServerUnreachableError
-from verifiers_tito.transport.retry_policy import GiveUp, RetryBudget, RetryPolicy
+from verifiers_tito.transport.retry_policy import GiveUp, RetryBudget, RetryPolicy, Situation
 
-REQUEST_ID = "X-Request-Id"
 _TOLD_AT = 3
 """The third retry in a row is no hiccup."""
 _SILENCE_SECONDS = 60.0
 _logger = logging.getLogger(__name__)
 
 
+async def _nothing_to_end(request_id: str) -> None:
+    """A closed connection ends the attempt."""
+
+
 @dataclass(slots=True, kw_only=True)
 class Retrying:
-    """One server's retries, and whether it has ever answered."""
+    """One server's retries, counted in `counts` by what they followed, and whether the server has ever answered."""
 
     policy: RetryPolicy
+    counts: Counter[str]
     has_answered: bool = False
     _silent_until: float = 0.0
     _random: random.Random = field(default_factory=random.SystemRandom)
 
     async def run(
-        self, send: Callable[[dict[str, str]], Awaitable[bytes]], *, budget: RetryBudget | None = None
+        self,
+        send: Callable[[str], Awaitable[bytes]],
+        *,
+        budget: RetryBudget | None = None,
+        has_stand_in: Callable[[], bool] = lambda: False,
+        end: Callable[[str], Awaitable[None]] = _nothing_to_end,
     ) -> bytes:
-        """`send` gets the headers of one attempt, `budget` is the rollout's. Raises the last attempt's error, which
-        says how many there were."""
+        """`send` gets the request id of one attempt, and `end` that of one to which no answer came. `budget` is the
+        rollout's. Raises the last attempt's error, which says how many there were."""
         retries = 0
         while True:
+            request_id = f"tito-{uuid.uuid4().hex}"
             try:
-                answer = await send({REQUEST_ID: f"tito-{uuid.uuid4().hex}"})
+                answer = await send(request_id)
             except Error as error:
                 self.has_answered = self.has_answered or not isinstance(error, ServerUnreachableError)
-                left = 1 if budget is None else budget.left
-                decision = self.policy.decide(
-                    error, retries=retries, left=left, has_answered=self.has_answered, chance=self._random.random()
+                situation = Situation(
+                    retries=retries,
+                    left=None if budget is None else budget.left,
+                    has_answered=self.has_answered,
+                    has_stand_in=has_stand_in(),
                 )
+                decision = self.policy.decide(error, situation, chance=self._random.random())
                 if isinstance(decision, GiveUp):
                     if retries:
                         error.args = (f"{error} (tried {retries + 1} times: {decision})",)
                     raise
                 retries += 1
+                self.counts[type(error).__name__] += 1
                 self._tell(error, retries, decision.seconds)
                 if budget is not None:
                     budget.spend(error)
+                if isinstance(error, ServerUnreachableError):
+                    await end(request_id)
             else:
                 self.has_answered = True
                 return answer

@@ -33,7 +33,7 @@ from verifiers_tito.types.response import (
     first_difference,
 )
 from verifiers_tito.types.sampling import SamplingArgs
-from verifiers_tito.types.serving import FallbackReason, Route, Served
+from verifiers_tito.types.serving import FallbackReason, Route, Served, WeightVersionSpan
 from verifiers_tito.types.state import State
 from verifiers_tito.types.stitching_config import ControlTextPolicy, StitchingConfig, ThinkingPolicy
 from verifiers_tito.types.tools import Tool
@@ -75,6 +75,7 @@ __all__ = [
     "TurnTokens",
     "Usage",
     "UserMessage",
+    "WeightVersionSpan",
     "content_to_text",
     "first_difference",
     "has_media",

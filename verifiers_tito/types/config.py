@@ -18,18 +18,21 @@ _OLD_SPELLING = {"api_base_url": "base_url"}
 class ClientConfig(BaseModel):
     """Address, key and limits of an OpenAI-compatible server.
 
-    `base_url` (or its older spelling `api_base_url`) ends in `/v1`. The key is `api_key`, or the value of the
-    environment variable that `api_key_var` names, or "EMPTY", which a vLLM without `--api-key` accepts. Of the
-    environment only the usual proxy and certificate variables are read besides, so that no request or key goes to an
-    address that is not written here. `route` is the one way in which prompts may go in ("chat": as messages); without
-    it a client finds out which way the server takes. A request is tried again up to `max_retries` times, and all
-    requests of a rollout up to `max_retries_per_rollout` times. Times are seconds. Unknown fields are refused by name;
-    key and headers are in no `repr`, dump or error message.
+    `base_url` (or its older spelling `api_base_url`) ends in `/v1`; several make one client of several servers of the
+    same model: a rollout stays on one of them, and moves where that one does not answer any more. The key is
+    `api_key`, or the value of the environment variable that `api_key_var` names, or "EMPTY", which a vLLM without
+    `--api-key` accepts. Of the environment only the usual proxy and certificate variables are read besides, so that
+    no request or key goes to an address that is not written here. `route` is the one way in which prompts may go in
+    ("chat": as messages); without it a client finds out which way the server takes. A request is tried again up to
+    `max_retries` times, and all requests of a rollout up to `max_retries_per_rollout` times. For routers,
+    `session_header` names a header that carries the rollout's trajectory id, and `data_parallel_size` is the number
+    of engines behind one address: a rollout's requests then all name the same one (`X-data-parallel-rank`). Times are
+    seconds. Unknown fields are refused by name; key and headers are in no `repr`, dump or error message.
     """
 
     model_config = ConfigDict(frozen=True, extra="forbid", hide_input_in_errors=True)
 
-    base_url: str = "http://localhost:8000/v1"
+    base_url: str | tuple[str, ...] = "http://localhost:8000/v1"
     api_key: str | None = Field(default=None, repr=False, exclude=True)
     api_key_var: str | None = None
     timeout: float = Field(default=3600.0, gt=0)
@@ -38,6 +41,8 @@ class ClientConfig(BaseModel):
     max_retries: int = Field(default=10, ge=0)
     max_retries_per_rollout: int = Field(default=100, ge=0)
     extra_headers: dict[str, str] = Field(default_factory=dict, repr=False, exclude=True)
+    session_header: str | None = None
+    data_parallel_size: int | None = Field(default=None, gt=0)
     route: Route | None = None
     stitching: StitchingConfig = Field(default_factory=StitchingConfig, exclude=True)
 
@@ -60,13 +65,17 @@ class ClientConfig(BaseModel):
 
     @field_validator("base_url")
     @classmethod
-    def _is_an_address(cls, url: str) -> str:
-        parts = urlsplit(url)
-        if parts.scheme not in ("http", "https") or not parts.hostname:
-            raise ValueError("must be an address such as http://localhost:8000/v1")
-        if parts.username or parts.password:
-            raise ValueError("must not hold a user or password; give api_key or extra_headers")
-        return url
+    def _is_an_address(cls, base_url: str | tuple[str, ...]) -> str | tuple[str, ...]:
+        urls = _several(base_url)
+        if not urls or len(set(urls)) < len(urls):
+            raise ValueError("must be one address or several different ones")
+        for url in urls:
+            parts = urlsplit(url)
+            if parts.scheme not in ("http", "https") or not parts.hostname:
+                raise ValueError("must be an address such as http://localhost:8000/v1")
+            if parts.username or parts.password:
+                raise ValueError("must not hold a user or password; give api_key or extra_headers")
+        return base_url
 
     @field_validator("api_key")
     @classmethod
@@ -83,7 +92,11 @@ class ClientConfig(BaseModel):
         return headers
 
     @property
-    def api_base_url(self) -> str:
+    def base_urls(self) -> tuple[str, ...]:
+        return _several(self.base_url)
+
+    @property
+    def api_base_url(self) -> str | tuple[str, ...]:
         return self.base_url
 
     def resolve_api_key(self) -> str:
@@ -96,6 +109,10 @@ class ClientConfig(BaseModel):
         except ValueError as error:
             raise ConfigError(f"the environment variable {self.api_key_var} {error}") from None
         return key
+
+
+def _several(base_url: str | tuple[str, ...]) -> tuple[str, ...]:
+    return (base_url,) if isinstance(base_url, str) else base_url
 
 
 def _check_header(value: str) -> None:

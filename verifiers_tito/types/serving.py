@@ -58,17 +58,29 @@ class FallbackReason(StrEnum):
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
+class WeightVersionSpan:
+    """The ids at `[start, end)` of a turn's sampled ids came from the weights that the server calls `version`."""
+
+    version: str
+    start: int
+    end: int
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
 class Served:
     """How one turn was served. Counts are token ids of the prompt.
 
-    `reused_ids` were sampled or sent in an earlier turn, `bridged_ids` were derived for what came after it; both
-    are zero for messages in. `retokenized_ids` is the whole prompt of a later turn that went in as messages.
-    `cached_ids` is what the server found in its prefix cache, where it says so. `prefix_digest` names the prompt's ids.
+    `reused_ids` were sampled or sent in an earlier turn, `bridged_ids` were derived for what came after it; both are
+    zero for messages in. `retokenized_ids` is the whole prompt of a later turn that went in as messages. `cached_ids`
+    is what the server found in its prefix cache, where it says so. `prefix_digest` names the prompt's ids.
     `tokenizer` tells who derived the new ids, "local" or "server". `neutralized` counts control strings in contents
     that were kept from becoming control ids, `control_strings` those that became control ids (policy "warn").
     `template_key` names the model, tools and template arguments the prompt was rendered with: turns can only be
     stitched to each other when it is the same. `messages_digest` names the messages as they were when they were sent.
-    `retries` were needed until the server answered.
+    `retries` were needed until the server answered, which runs vLLM `server_version` and says that its
+    log-probabilities are `logprobs_mode` ("raw_logprobs": before temperature, penalties and top-p); both are "" where
+    it does not say. `weight_versions` has more than one span where weights were loaded in mid-turn, and none where
+    the server reports none.
     """
 
     route: Route
@@ -85,6 +97,9 @@ class Served:
     template_key: str = ""
     messages_digest: str = ""
     retries: int = 0
+    server_version: str = ""
+    logprobs_mode: str = ""
+    weight_versions: tuple[WeightVersionSpan, ...] = ()
 
     @property
     def label(self) -> str:

@@ -9,7 +9,9 @@ from __future__ import annotations
 
 from typing import Any, TypeVar
 
+from verifiers_tito.vllm_plugin.serving import vocabulary_size
 from verifiers_tito.wire.answers import TokenRouteCapabilities
+from verifiers_tito.wire.logprobs_form import LogprobsForm
 from verifiers_tito.wire.package_version import package_version
 from verifiers_tito.wire.prompt_digest import PromptEcho
 
@@ -39,7 +41,17 @@ def find_capabilities(*, vllm_version: str, chat: Any, engine_client: Any, args:
             "args.logprobs_mode",
         ),
         prompt_echo=tuple(str(echo) for echo in PromptEcho),
+        logprobs_form=tuple(str(form) for form in LogprobsForm),
+        vocabulary_size=_vocabulary_size(places),
     )
+
+
+def _vocabulary_size(places: dict[str, Any]) -> int | None:
+    renderer = _found(places, "chat.online_renderer")
+    try:
+        return vocabulary_size(renderer)
+    except Exception:  # programs of vLLM's, as below
+        return None
 
 
 def _served_name(places: dict[str, Any]) -> str | None:

@@ -13,9 +13,10 @@ from typing import Any
 
 import msgspec
 
+from verifiers_tito.vllm_plugin.answering import answering, completion_body
 from verifiers_tito.vllm_plugin.capabilities import find_capabilities
 from verifiers_tito.vllm_plugin.compat import VLLM, load_vllm
-from verifiers_tito.vllm_plugin.serving import completion_body, error_body, tokens_handler, tokens_request_class
+from verifiers_tito.vllm_plugin.serving import error_body, tokens_handler, tokens_request_class
 from verifiers_tito.wire.answers import TokenRouteCapabilities
 from verifiers_tito.wire.routes import CHAT_TOKENS
 
@@ -102,7 +103,7 @@ def _route(vllm: VLLM) -> Any:
         service = _service_of(raw_request)
         if isinstance(service, _Unavailable):
             return service.http_answer(vllm)
-        answer = await service.handler.create_chat_completion(request, raw_request)
+        answer = await answering(service.handler, request).create_chat_completion(request, raw_request)
         return _http_answer(vllm, answer, request=request, raw_request=raw_request)
 
     create_chat_completion_from_tokens.__annotations__ = {

@@ -1,9 +1,9 @@
 """vLLM's own chat handler, fed with the token ids of the request instead of a rendered conversation.
 
-Flow: `TokensFields` on top of vLLM's request class; `tokens_handler` takes a shallow copy of vLLM's chat
-handler and replaces one method on it, `render_chat_request`; that method runs vLLM's own, with a renderer
-that hands out the ids it was given. Tool-choice checks, the parsers' `adjust_request`, length check,
-sampling, parsing and the answer stay vLLM's; `completion_body` only changes how the answer shows the prompt.
+Flow: `TokensFields` on top of vLLM's request class; `tokens_handler` takes a shallow copy of vLLM's chat handler and
+replaces one method on it, `render_chat_request`; that method runs vLLM's own, with a renderer that hands out the ids
+it was given. Tool-choice checks, the parsers' `adjust_request`, length check, sampling, parsing and the answer stay
+vLLM's; `verifiers_tito.vllm_plugin.answering` only changes how the answer shows the prompt and the log-probabilities.
 
 It knows no HTTP, and of vLLM only what is reached through the handler: nothing here imports vLLM.
 """
@@ -15,11 +15,11 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Any
 
-import msgspec
 from pydantic import BaseModel, Field, PrivateAttr, create_model, model_validator
 
+from verifiers_tito.vllm_plugin.answering import Noted
 from verifiers_tito.vllm_plugin.compat import KNOWN_VERSIONS
-from verifiers_tito.wire.answers import PromptDigestAnswer
+from verifiers_tito.wire.logprobs_form import LogprobsForm, LogprobsFormError, check_logprobs_form
 from verifiers_tito.wire.prompt_digest import PromptDigest, PromptEcho, PromptEchoError, check_prompt_echo
 from verifiers_tito.wire.routes import CHAT_TOKENS
 from verifiers_tito.wire.token_ids import TokenIdsError, check_token_ids
@@ -34,6 +34,13 @@ _NEEDED = (
     "online_renderer.renderer.tokenizer",
     "online_renderer.renderer.render_cmpl_async",
 )
+
+_PARAMETERS: dict[type[Exception], str] = {
+    PromptEchoError: "prompt_echo",
+    LogprobsFormError: "logprobs_form",
+    TokenIdsError: "tokens",
+}
+"""The field that each error speaks of."""
 
 _REFUSED = {
     "echo": "no message is rendered that could be echoed",
@@ -58,7 +65,12 @@ class TokensFields(BaseModel):
         description="How the answer shows the prompt: its ids, or a digest whose size does not depend on the prompt.",
         json_schema_extra={"enum": [str(echo) for echo in PromptEcho], "default": str(PromptEcho.IDS)},
     )
-    _prompt_digest: PromptDigestAnswer | None = PrivateAttr(default=None)
+    logprobs_form: Any = Field(
+        default=None,
+        description="How the answer writes log-probabilities: an object a token, or an array of numbers.",
+        json_schema_extra={"enum": [str(form) for form in LogprobsForm], "default": str(LogprobsForm.OBJECTS)},
+    )
+    _noted: Noted = PrivateAttr(default_factory=Noted)
 
     @model_validator(mode="before")
     @classmethod
@@ -104,12 +116,16 @@ class TokensRendering:
         refused = refused_field(request)
         if refused is not None:
             return self._error(f"{CHAT_TOKENS} does not take {refused}: {_reason(refused)}", param=refused)
+        stream = bool(getattr(request, "stream", None))
         try:
-            echo = check_prompt_echo(request.prompt_echo, stream=bool(getattr(request, "stream", None)))
+            echo = check_prompt_echo(request.prompt_echo, stream=stream)
+            check_logprobs_form(
+                request.logprobs_form, stream=stream, top_logprobs=getattr(request, "top_logprobs", None)
+            )
             vocabulary = vocabulary_size(self.chat.online_renderer)
             tokens = check_token_ids(request.tokens, vocabulary_size=vocabulary)
-        except (PromptEchoError, TokenIdsError) as exc:
-            return self._error(str(exc), param="tokens" if isinstance(exc, TokenIdsError) else "prompt_echo")
+        except (PromptEchoError, LogprobsFormError, TokenIdsError) as exc:
+            return self._error(str(exc), param=_PARAMETERS[type(exc)])
         rendered = await self._chat_with(tokens).render_chat_request(request)
         if isinstance(rendered, self.error_response):
             return rendered
@@ -117,7 +133,7 @@ class TokensRendering:
         if prompts != [tokens]:
             return self._server_error(prompts, tokens=tokens)
         if echo is PromptEcho.DIGEST:
-            request._prompt_digest = PromptDigest().extend(prompts[0]).answer()
+            request._noted.prompt_digest = PromptDigest().extend(prompts[0]).answer()
         return rendered
 
     def _chat_with(self, tokens: list[int]) -> Any:
@@ -163,19 +179,6 @@ class _GivenTokensRenderer:
         """As /v1/completions does with a list of ids: length check and cache salt, no tokenizer."""
         prompt = {"prompt_token_ids": list(self._tokens)}  # a copy: the ids sent are compared with it later
         return [[]], list(await self._renderer.render_cmpl_async([prompt], tok_params, **options))
-
-
-def completion_body(completion: Any, request: Any) -> dict[str, Any]:
-    """vLLM's completion as JSON, with the digest of the engine's prompt in place of its ids where that was asked for.
-
-    Should a vLLM render a copy of the request, then no digest arrives here and the ids stay: what the client asked
-    for can fail, its proof cannot get lost.
-    """
-    digest: PromptDigestAnswer | None = request._prompt_digest
-    if digest is None:
-        return dict(completion.model_dump())
-    body = completion.model_dump(exclude={"prompt_token_ids"})
-    return {**body, "prompt_token_ids": None, "prompt_digest": msgspec.to_builtins(digest)}
 
 
 def refused_field(request: Any) -> str | None:

@@ -34,13 +34,26 @@ class LogprobsAnswer(msgspec.Struct):
     content: list[TokenLogprob] | None = None
 
 
+class WeightVersionAnswer(msgspec.Struct, frozen=True):
+    """Sampled ids `[start, end)` came from the weights of this label."""
+
+    version: str
+    start: int
+    end: int
+
+
 class ChoiceAnswer(msgspec.Struct):
+    """`completion_logprobs` (C,) come from our route only, for `logprobs_form: "array"`, and then `logprobs` is null.
+    `weight_versions` come from our route, and from `/inference/v1/generate`."""
+
     message: MessageAnswer
     index: int = 0
     finish_reason: str | None = None
     stop_reason: int | str | None = None
     token_ids: list[int] | None = None
     logprobs: LogprobsAnswer | None = None
+    completion_logprobs: list[float] | None = None
+    weight_versions: list[WeightVersionAnswer] | None = None
 
 
 class PromptTokensDetails(msgspec.Struct):
@@ -98,6 +111,9 @@ class TokenRouteCapabilities(msgspec.Struct, frozen=True, kw_only=True):
     logprobs_mode: str | None = None
     """What vLLM's log-probabilities are, e.g. `raw_logprobs`: before temperature, penalties and top-p."""
     prompt_echo: tuple[str, ...] = ()
+    logprobs_form: tuple[str, ...] = ()
+    vocabulary_size: int | None = None
+    """One more than the highest token id."""
 
 
 class TokenizeAnswer(msgspec.Struct):

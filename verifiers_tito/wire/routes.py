@@ -7,3 +7,10 @@ TOKENIZE = "/tokenize"
 MODELS = "/v1/models"
 HEALTH = "/health"
 VERSION = "/version"
+OPENAPI = "/openapi.json"
+COMPLETIONS = "/v1/completions"
+GENERATE = "/inference/v1/generate"
+ABORT = ("/inference/v1/abort_requests", "/abort_requests")
+"""Where requests are given up by id: with `--enable-scale-out`, and with `VLLM_SERVER_DEV_MODE=1`."""
+ENGINE_PREFIXES = ("chatcmpl-", "cmpl-", "generate-tokens-")
+"""What vLLM's handlers put in front of a request's id before the engine sees it."""

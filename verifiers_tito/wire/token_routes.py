@@ -1,6 +1,7 @@
 """The ways to send a prompt in ids, each a path and a layout of the body.
 
-    chat/tokens   our plugin's route: the answer proves the prompt by a digest, and does not grow with the history
+    chat/tokens   our plugin's route: the answer proves the prompt by a digest, and does not grow with the history;
+                  log-probabilities are an array of numbers
     chat/kv       stock vLLM's chat route, where `kv_transfer_params` may hold the prompt; the answer repeats all ids
 
 Both answer as a chat completion does, parsers and log-probabilities included.
@@ -8,7 +9,8 @@ Both answer as a chat completion does, parsers and log-probabilities included.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
+import re
+from collections.abc import Callable, Container, Mapping
 from dataclasses import dataclass
 from typing import Any
 
@@ -16,27 +18,40 @@ import msgspec
 
 from verifiers_tito.types import Route
 from verifiers_tito.wire import routes
+from verifiers_tito.wire.logprobs_form import LogprobsForm
 from verifiers_tito.wire.prompt_digest import PromptEcho
 from verifiers_tito.wire.requests import tokens_body
 
+_VERSION = re.compile(r"(\d+)\.(\d+)")
 Layout = Callable[[Mapping[str, Any], msgspec.Raw], dict[str, Any]]
 """From a chat body without messages, and the JSON of a list of ids."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class TokenRoute:
-    """`path` is relative to `/v1`; `absence` says what it means that a server does not have it. `is_ours`: the
+    """`absence` says what it means that a server does not have it, and `since` which vLLM has it. `is_ours`: the
     plugin's, which never looks at the messages."""
 
     route: Route
     path: str
     absence: str
     body: Layout
+    since: tuple[int, int] = (0, 0)
     is_ours: bool = False
+
+    def problem_with(self, *, vllm_version: str, paths: Container[str] | None) -> str:
+        """Why a server cannot have it that says this of itself; "" where it may. Both may be unknown."""
+        if paths is not None and self.path not in paths:
+            return f"the server does not list {self.path}"
+        version = _VERSION.match(vllm_version)
+        if version and (int(version[1]), int(version[2])) < self.since:
+            return f"the server is vLLM {vllm_version}"
+        return ""
 
 
 def _tokens(chat: Mapping[str, Any], token_ids: msgspec.Raw) -> dict[str, Any]:
-    return tokens_body(chat, token_ids, prompt_echo=PromptEcho.DIGEST)
+    body = tokens_body(chat, token_ids, prompt_echo=PromptEcho.DIGEST)
+    return body if chat.get("top_logprobs") else {**body, "logprobs_form": LogprobsForm.ARRAY}
 
 
 def _kv(chat: Mapping[str, Any], token_ids: msgspec.Raw) -> dict[str, Any]:
@@ -47,16 +62,17 @@ def _kv(chat: Mapping[str, Any], token_ids: msgspec.Raw) -> dict[str, Any]:
 TOKEN_ROUTES = (
     TokenRoute(
         route=Route.CHAT_TOKENS,
-        path=routes.CHAT_TOKENS.removeprefix(routes.API_ROOT),
+        path=routes.CHAT_TOKENS,
         absence="the server runs without the plugin (VLLM_PLUGINS=verifiers_tito)",
         body=_tokens,
         is_ours=True,
     ),
     TokenRoute(
         route=Route.CHAT_KV,
-        path=routes.CHAT.removeprefix(routes.API_ROOT),
+        path=routes.CHAT,
         absence="the server takes no ids in kv_transfer_params (vLLM does from 0.27 on)",
         body=_kv,
+        since=(0, 27),
     ),
 )
 """The best first."""

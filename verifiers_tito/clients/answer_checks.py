@@ -1,0 +1,47 @@
+"""What has to hold of an answer before anybody learns from it: the server saw the ids that were sent, and sampled ids
+that there are."""
+
+from __future__ import annotations
+
+from verifiers_tito.clients.prompt_runs import PromptRun
+from verifiers_tito.errors import InvalidModelResponseError
+from verifiers_tito.types import first_difference
+from verifiers_tito.wire.answers import ChatAnswer
+
+
+def check_echo(sent: PromptRun, answer: ChatAnswer) -> None:
+    """Raises unless the server says that it saw exactly the ids sent: by their digest, or by echoing them."""
+    echoed, digest = answer.prompt_token_ids, answer.prompt_digest
+    if digest is not None:
+        if digest != sent.digest.answer():
+            raise InvalidModelResponseError(
+                f"the server saw another prompt than it was sent: {sent.digest.count} ids with digest "
+                f"{sent.digest.hexdigest()} sent, {digest.count} with {digest.blake2b} seen"
+            )
+        return
+    if echoed is None:
+        raise InvalidModelResponseError(
+            f"the server did not echo the {len(sent.token_ids)} prompt ids it was sent, so the turn cannot be trusted; "
+            "is its tokens route the one of verifiers_tito?"
+        )
+    position = first_difference(sent.token_ids, echoed)
+    if position is not None:
+        raise InvalidModelResponseError(
+            f"the server saw another prompt than it was sent: {len(sent.token_ids)} ids sent, {len(echoed)} echoed, "
+            f"parting at index {position} (sent {sent.token_ids[position : position + 5]}, echoed "
+            f"{echoed[position : position + 5]})"
+        )
+
+
+def check_vocabulary(answer: ChatAnswer, vocabulary_size: int | None) -> None:
+    """Raises for a sampled id that the model does not have. Without a size, only negative ids are known to be none."""
+    for choice in answer.choices:
+        ids = choice.token_ids or ()
+        lowest, highest = min(ids, default=0), max(ids, default=0)
+        wrong = lowest if lowest < 0 else highest
+        if lowest < 0 or (vocabulary_size is not None and highest >= vocabulary_size):
+            known = f"0 to {vocabulary_size - 1}" if vocabulary_size is not None else "not negative"
+            raise InvalidModelResponseError(
+                f"the answer holds the sampled id {wrong} at index {choice.token_ids.index(wrong)}; "  # type: ignore[union-attr]
+                f"the model's ids are {known}"
+            )

@@ -1,0 +1,33 @@
+"""How an answer of our route writes the log-probabilities of what was sampled: the request's field `logprobs_form`.
+
+vLLM writes an object for each token, with its text, its bytes and room for alternatives: some 140 bytes, built, sent
+and read for one number. As an array it is `choices[].completion_logprobs`, one number a token, and `logprobs` is
+null.
+"""
+
+from __future__ import annotations
+
+from enum import StrEnum
+
+
+class LogprobsForm(StrEnum):
+    OBJECTS = "objects"
+    ARRAY = "array"
+
+
+class LogprobsFormError(ValueError):
+    """`logprobs_form` of a request cannot be followed. The server answers 400 with this message."""
+
+
+def check_logprobs_form(value: object, *, stream: bool, top_logprobs: object) -> LogprobsForm:
+    """The form that a request asks for, `OBJECTS` where it does not say (or says null), else `LogprobsFormError`."""
+    if value is None:
+        return LogprobsForm.OBJECTS
+    if not isinstance(value, str) or value not in set(LogprobsForm):
+        allowed = " or ".join(f'"{form}"' for form in LogprobsForm)
+        raise LogprobsFormError(f"logprobs_form must be {allowed}, got {value!r:.40}")
+    if value == LogprobsForm.ARRAY and stream:
+        raise LogprobsFormError('logprobs_form "array" cannot be streamed: ask for "objects", or leave out stream')
+    if value == LogprobsForm.ARRAY and top_logprobs:
+        raise LogprobsFormError('logprobs_form "array" has no room for top_logprobs: ask for "objects"')
+    return LogprobsForm(value)
