@@ -3,6 +3,7 @@
 # make corpus bridges over many real templates   make docs   the tables in docs/, written anew
 # make bench  what the client costs a turn       make latency   what a turn takes on a real server
 # make concurrency   hundreds and thousands of rollouts at once
+# make soak   2,000 rollouts on a bad wire, in a process that is killed twice (a minute)
 
 VENV := .venv
 BIN := $(VENV)/bin
@@ -13,7 +14,7 @@ PYTEST := $(BIN)/python -m pytest
 # Tests start dozens of Python processes: compiling the package anew in each would take most of their time.
 unexport PYTHONDONTWRITEBYTECODE
 
-.PHONY: demo test fast corpus check lint models docs bench latency concurrency clean
+.PHONY: demo test fast corpus check lint models docs bench latency concurrency soak clean
 .DEFAULT_GOAL := demo
 
 demo: $(MODELS)/smollm2.stamp
@@ -37,6 +38,9 @@ bench: models
 
 concurrency: models
 	@$(BIN)/python -m benchmarks.concurrency
+
+soak: models
+	@$(BIN)/python -m benchmarks.soak
 
 latency: models
 	@$(BIN)/python -m benchmarks.latency

@@ -24,6 +24,7 @@ LAYERS = (
     {"stitching", "parsing"},
     {"clients"},
     {"rubrics", "rollouts", "datums", "tools"},
+    {"results"},
     {"envs", "telemetry"},
     {"vllm_plugin", "local", "testing", "doctor"},
     {"cli"},
@@ -32,6 +33,7 @@ ONLY = {
     "datums": {"errors", "types", "datums"},
     "vllm_plugin": {"errors", "wire", "vllm_plugin"},
     "rollouts": {"errors", "types", "rollouts"},
+    "results": {"errors", "types", "rollouts", "results"},
 }
 
 
@@ -86,7 +88,7 @@ def test_the_face_is_sorted_and_complete() -> None:
 
 
 def test_importing_the_package_loads_nothing_heavy() -> None:
-    heavy = ("torch", "transformers", "vllm", "datasets", "ray", "tinker", "openai")
+    heavy = ("torch", "transformers", "vllm", "datasets", "pyarrow", "ray", "tinker", "openai")
     program = f"import sys, verifiers_tito; print([name for name in {heavy!r} if name in sys.modules])"
     run = subprocess.run([sys.executable, "-c", program], capture_output=True, text=True, check=True)
     assert run.stdout.strip() == "[]"

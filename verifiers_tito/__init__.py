@@ -37,6 +37,8 @@ from verifiers_tito.errors import (
     MissingKeyError,
     ModelError,
     OverlongPromptError,
+    RecordedError,
+    ResultsError,
     RewardError,
     TokenizerUnavailableError,
     ToolCallError,
@@ -46,6 +48,7 @@ from verifiers_tito.errors import (
     UntrustedTextError,
 )
 from verifiers_tito.parsers import MaybeThinkParser, Parser, ThinkParser, XMLParser
+from verifiers_tito.results import LoadedResults, RolloutOutput, load_results
 from verifiers_tito.rollouts import Continuity, RolloutSummary, continuity, run_metrics, summarize
 from verifiers_tito.rubrics import (
     NO_SCORE,
@@ -123,6 +126,7 @@ __all__ = [
     "JudgeError",
     "JudgeRubric",
     "JudgeUnavailableError",
+    "LoadedResults",
     "LocalServerError",
     "LocalTokenizer",
     "MathRubric",
@@ -139,8 +143,11 @@ __all__ = [
     "OpenAIChatCompletionsTokenClient",
     "OverlongPromptError",
     "Parser",
+    "RecordedError",
     "Response",
+    "ResultsError",
     "RewardError",
+    "RolloutOutput",
     "RolloutSummary",
     "Route",
     "Rubric",
@@ -185,6 +192,7 @@ __all__ = [
     "extract_hash_answer",
     "load_environment",
     "load_example_dataset",
+    "load_results",
     "messages_to_printable",
     "read_datums",
     "read_score",

@@ -104,3 +104,11 @@ class TokenizerUnavailableError(ConfigError):
 
 class DatumError(Error, ValueError):
     """A trajectory cannot be turned into training data; the message names field, step and index."""
+
+
+class ResultsError(Error, ValueError):
+    """A folder of results cannot be read or used; the message names file and line, or the process that has it."""
+
+
+class RecordedError(Error):
+    """The error of a rollout that was read back from a folder of results, in the words it was written down with."""

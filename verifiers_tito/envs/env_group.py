@@ -117,6 +117,11 @@ class EnvGroupRubric(Rubric):
         self.env_map = env_map
 
     @property
+    def rubrics(self) -> list[Rubric]:
+        """Those of the members."""
+        return [env.rubric for env in self.env_map.values()]
+
+    @property
     def funcs(self) -> list[Callable[..., Any]]:
         """The functions of all members."""
         return [function for env in self.env_map.values() for function in env.rubric.funcs]

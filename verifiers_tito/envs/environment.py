@@ -19,7 +19,9 @@ from verifiers_tito.calling import settle
 from verifiers_tito.clients.client import Client
 from verifiers_tito.envs.dataset import DatasetLike, Row, choose_rows, opening_messages, to_input, to_rows
 from verifiers_tito.envs.decorators import marked_methods
-from verifiers_tito.errors import ConfigError, EnvironmentHookError
+from verifiers_tito.envs.generating import GeneratingEnvironment
+from verifiers_tito.envs.scoring import clean_up
+from verifiers_tito.errors import ConfigError
 from verifiers_tito.rollouts import run_group
 from verifiers_tito.rubrics import Rubric
 from verifiers_tito.types import Messages, Response, SamplingArgs, State, Tool
@@ -27,12 +29,14 @@ from verifiers_tito.types import Messages, Response, SamplingArgs, State, Tool
 _LOGGER = logging.getLogger(__name__)
 
 
-class Environment:
+class Environment(GeneratingEnvironment):
     """Base of all environments. Keyword arguments that it does not know become attributes.
 
     `dataset` rows have a `prompt` (messages) or a `question`; with neither, the environment speaks first.
     `tool_defs` hold `Tool`s or dicts of the same fields. `max_seq_len` cuts the ids of a turn (prompt and sampled
-    together) and marks the turn as truncated.
+    together) and marks the turn as truncated. `generate` leaves rewards out with `score_rollouts=False`, counts a
+    reward of `pass_threshold` as a success in pass@k, and its blocking twin has `max_workers` threads. `map_kwargs` is
+    kept for environments that map datasets themselves.
     """
 
     def __init__(
@@ -46,9 +50,13 @@ class Environment:
         sampling_args: SamplingArgs | Mapping[str, Any] | None = None,
         message_type: str = "chat",
         tool_defs: Sequence[Tool | Mapping[str, Any]] | None = None,
+        max_workers: int = 512,
         env_id: str | None = None,
         env_args: Mapping[str, Any] | None = None,
+        map_kwargs: Mapping[str, Any] | None = None,
         max_seq_len: int | None = None,
+        score_rollouts: bool = True,
+        pass_threshold: float = 0.5,
         **attributes: Any,
     ) -> None:
         if message_type != "chat":
@@ -62,7 +70,8 @@ class Environment:
         self.message_type = message_type
         self.tool_defs = [tool if isinstance(tool, Tool) else Tool.model_validate(tool) for tool in tool_defs or []]
         self.env_id, self.env_args = env_id or "", dict(env_args or {})
-        self.max_seq_len = max_seq_len
+        self.map_kwargs, self.max_seq_len, self.max_workers = dict(map_kwargs or {}), max_seq_len, max_workers
+        self.score_rollouts, self.pass_threshold = score_rollouts, pass_threshold
         for name, value in attributes.items():
             if meant := get_close_matches(name, _parameters(type(self)), n=1, cutoff=0.8):
                 _LOGGER.warning("%s keeps %s as an attribute; did you mean %s?", type(self).__name__, name, meant[0])
@@ -172,7 +181,7 @@ class Environment:
         self.rubric.require_no_group_functions()
         state = await self.rollout(input, client, model, sampling_args)
         await self.rubric.score_rollout(state)
-        await self._clean_up_scoring(state)
+        await clean_up(self.rubric, state)
         return state
 
     async def run_group(
@@ -200,7 +209,7 @@ class Environment:
         inputs = [dict(row) for row in group_inputs]
         states = await run_group(rollout, inputs, scorer=self.rubric, max_concurrent=max_concurrent)
         for state in states:
-            await self._clean_up_scoring(state)
+            await clean_up(self.rubric, state)
         return states
 
     async def teardown(self) -> None:
@@ -208,15 +217,6 @@ class Environment:
         for _, method in marked_methods(self, "teardown"):
             await settle(method())
         await self.rubric.teardown()
-
-    async def _clean_up_scoring(self, state: State) -> None:
-        """The rubric's `cleanup`: its error is kept unless there is one already."""
-        try:
-            await self.rubric.cleanup(state)
-        except Exception as error:
-            failure = EnvironmentHookError(f"{type(self.rubric).__name__}.cleanup raised {error!r}")
-            failure.__cause__ = error
-            state["error"] = state["error"] or failure
 
 
 def _parameters(environment_class: type) -> list[str]:

@@ -1,0 +1,241 @@
+"""`generate`, `evaluate` and their blocking twins: many rollouts of an environment, scored, saved, continued.
+
+What an environment adds to a run is put together here; how it goes is `Generation`'s business.
+"""
+
+from __future__ import annotations
+
+from collections.abc import AsyncIterator, Awaitable, Callable, Iterable, Mapping, Sequence
+from contextlib import asynccontextmanager
+from os import PathLike
+from typing import Any
+from urllib.parse import urlsplit
+
+from verifiers_tito.clients.client import Client
+from verifiers_tito.envs.blocking import run_blocking
+from verifiers_tito.envs.dataset import Row, to_rows
+from verifiers_tito.envs.generation import GenerateOutputs, Generation, token_estimate
+from verifiers_tito.envs.options import GenerateOptions, LogCallback, ProgressCallback, StartCallback
+from verifiers_tito.envs.scoring import choose_scoring
+from verifiers_tito.errors import ConfigError
+from verifiers_tito.results import RunSettings
+from verifiers_tito.rollouts import NO_LIMIT, Limits
+from verifiers_tito.rubrics import Rubric
+from verifiers_tito.types import ClientConfig, SamplingArgs, State, Tool
+from verifiers_tito.wire.package_version import package_version
+
+AnyClient = Client[Any, Any, Any, Any]
+Inputs = Iterable[Mapping[str, Any]]
+
+
+class GeneratingEnvironment:
+    """The part of an environment that runs many rollouts. Needs the rest of it."""
+
+    rubric: Rubric
+    env_id: str
+    env_args: dict[str, Any]
+    sampling_args: dict[str, Any]
+    tool_defs: list[Tool]
+    max_seq_len: int | None
+    max_workers: int
+    score_rollouts: bool
+    pass_threshold: float
+
+    def get_eval_dataset(self, n: int = -1, seed: int | None = None) -> list[Row]:
+        raise NotImplementedError
+
+    async def rollout(
+        self,
+        input: Mapping[str, Any],
+        client: AnyClient,
+        model: str,
+        sampling_args: SamplingArgs | Mapping[str, Any] | None = None,
+    ) -> State:
+        raise NotImplementedError
+
+    async def generate(
+        self,
+        inputs: Inputs,
+        client: AnyClient | ClientConfig,
+        model: str,
+        sampling_args: SamplingArgs | Mapping[str, Any] | None = None,
+        max_concurrent: int = -1,
+        results_path: str | PathLike[str] | None = None,
+        state_columns: Sequence[str] | None = None,
+        save_results: bool = False,
+        push_to_hf_hub: bool = False,
+        hf_hub_dataset_name: str | None = None,
+        independent_scoring: bool = False,
+        max_retries: int = 0,
+        on_start: StartCallback | None = None,
+        on_progress: ProgressCallback | Sequence[ProgressCallback] | None = None,
+        on_log: LogCallback | None = None,
+        *,
+        max_tokens_in_flight: int | None = None,
+        show_progress: bool = True,
+    ) -> GenerateOutputs:
+        """One rollout per input; inputs of the same `example_id` are a group. Returns `{"outputs", "metadata"}`.
+
+        A `ClientConfig` makes a token client that is closed at the end. What the other arguments do is told at
+        `GenerateOptions`. Failures are in the outputs; raised are a refused key and wrong arguments.
+        """
+        options = GenerateOptions(
+            max_concurrent=max_concurrent,
+            results_path=results_path,
+            state_columns=state_columns,
+            save_results=save_results,
+            push_to_hf_hub=push_to_hf_hub,
+            hf_hub_dataset_name=hf_hub_dataset_name,
+            independent_scoring=independent_scoring,
+            max_retries=max_retries,
+            on_start=on_start,
+            on_progress=on_progress,
+            on_log=on_log,
+            max_tokens_in_flight=max_tokens_in_flight,
+            show_progress=show_progress,
+        )
+        rows, sampling = input_rows(inputs), {**self.sampling_args, **(sampling_args or {})}
+        async with opened(client) as open_client:
+
+            async def rollout(row: dict[str, Any]) -> State:
+                return await self.rollout(row, open_client, model, sampling)
+
+            scoring = choose_scoring(
+                self.rubric, score_rollouts=self.score_rollouts, independent=options.independent_scoring
+            )
+            settings = self._run_settings(rows, address(client), model, sampling, options, str(scoring.kind))
+            return await Generation(
+                settings=settings,
+                options=options,
+                rollout=rollout,
+                scoring=scoring,
+                limits=self._limits(options, sampling),
+                fatal=open_client.authentication_errors,
+            ).run(rows)
+
+    async def evaluate(
+        self,
+        client: AnyClient | ClientConfig,
+        model: str,
+        sampling_args: SamplingArgs | Mapping[str, Any] | None = None,
+        num_examples: int = -1,
+        rollouts_per_example: int = 1,
+        max_concurrent: int = -1,
+        results_path: str | PathLike[str] | None = None,
+        **options: Any,
+    ) -> GenerateOutputs:
+        """`generate` on the first `num_examples` (-1: all) of the evaluation dataset, each `rollouts_per_example`
+        times; `options` are those of `generate`."""
+        if rollouts_per_example < 1:
+            raise ConfigError(f"rollouts_per_example must be at least 1, got {rollouts_per_example}")
+        rows = self.get_eval_dataset(num_examples)
+        inputs = [row for row in rows for _ in range(rollouts_per_example)]
+        return await self.generate(inputs, client, model, sampling_args, max_concurrent, results_path, **options)
+
+    def generate_sync(
+        self, inputs: Inputs, client: AnyClient | ClientConfig, model: str, *arguments: Any, **options: Any
+    ) -> GenerateOutputs:
+        """`generate`, waited for: in scripts, threads and notebooks. Connections belong to one event loop, so a client
+        that was made of a `ClientConfig` stands for its configuration here. One that was made of a provider's client
+        must not have been used yet."""
+
+        async def run(own_client: AnyClient | ClientConfig) -> GenerateOutputs:
+            return await self.generate(inputs, own_client, model, *arguments, **options)
+
+        return run_blocking(lambda: with_own_client(client, run), threads=self.max_workers)
+
+    def evaluate_sync(
+        self, client: AnyClient | ClientConfig, model: str, *arguments: Any, **options: Any
+    ) -> GenerateOutputs:
+        """`evaluate`, waited for; see `generate_sync`."""
+
+        async def run(own_client: AnyClient | ClientConfig) -> GenerateOutputs:
+            return await self.evaluate(own_client, model, *arguments, **options)
+
+        return run_blocking(lambda: with_own_client(client, run), threads=self.max_workers)
+
+    def _run_settings(
+        self,
+        rows: Sequence[Row],
+        base_url: str,
+        model: str,
+        sampling: Mapping[str, Any],
+        options: GenerateOptions,
+        scoring: str,
+    ) -> RunSettings:
+        examples = len({row["example_id"] for row in rows})
+        return RunSettings(
+            env_id=self.env_id,
+            env_args=self.env_args,
+            model=model,
+            sampling_args=sampling,
+            scoring=scoring,
+            base_url=base_url,
+            num_examples=examples,
+            rollouts_per_example=len(rows) // examples if examples else 0,
+            state_columns=options.columns,
+            pass_threshold=self.pass_threshold,
+            package_version=package_version(),
+            tools=tuple(self.tool_defs),
+        )
+
+    def _limits(self, options: GenerateOptions, sampling: Mapping[str, Any]) -> Limits:
+        """The estimate is the most that a rollout can hold: see `token_estimate`."""
+        turns = getattr(self, "max_turns", NO_LIMIT)
+        per_turn = sampling.get("max_completion_tokens") or sampling.get("max_tokens")
+        if options.max_tokens_in_flight is not None and self.max_seq_len is None and (per_turn is None or turns < 1):
+            raise ConfigError(
+                "max_tokens_in_flight needs to know how long a rollout can get: give max_seq_len, or max_turns and "
+                'sampling_args={"max_tokens": ...}'
+            )
+
+        def tokens_of(row: dict[str, Any]) -> int:
+            return token_estimate(row, tokens_per_turn=per_turn, turns=turns, max_seq_len=self.max_seq_len)
+
+        return Limits(rollouts=options.max_concurrent, tokens=options.max_tokens_in_flight, tokens_of=tokens_of)
+
+
+@asynccontextmanager
+async def opened(client: AnyClient | ClientConfig) -> AsyncIterator[AnyClient]:
+    """The client itself, or one made of a configuration and closed afterwards."""
+    if isinstance(client, Client):
+        yield client
+        return
+    if not isinstance(client, ClientConfig):
+        raise ConfigError(
+            f"generate needs a ClientConfig, or a client such as OpenAIChatCompletionsTokenClient, "
+            f"got {type(client).__name__}"
+        )
+    from verifiers_tito.clients import OpenAIChatCompletionsTokenClient  # noqa: PLC0415  late: imports openai, a second
+
+    async with OpenAIChatCompletionsTokenClient(client) as made:
+        yield made
+
+
+async def with_own_client(
+    client: AnyClient | ClientConfig, run: Callable[[AnyClient | ClientConfig], Awaitable[GenerateOutputs]]
+) -> GenerateOutputs:
+    """`run` with a client of the same kind and configuration, whose connections are of this event loop."""
+    if not isinstance(client, Client) or client.config is None:
+        return await run(client)
+    async with type(client)(client.config) as own_client:
+        return await run(own_client)
+
+
+def address(client: AnyClient | ClientConfig) -> str:
+    """Where requests go (several places with a comma), without user and password."""
+    if isinstance(client, ClientConfig):
+        return ",".join(client.base_urls)
+    if client.config is not None:
+        return address(client.config)
+    parts = urlsplit(str(getattr(client.client, "base_url", "")))
+    return parts._replace(netloc=parts.netloc.rpartition("@")[2]).geturl()
+
+
+def input_rows(inputs: Inputs) -> list[Row]:
+    """The inputs as rows with an `example_id`; a row that stands there several times stays one object."""
+    if isinstance(inputs, str | Mapping):
+        raise ConfigError("generate takes a list of rows or a dataset: [row] for one rollout")
+    listed = list(inputs)
+    rows = [row for row in listed if isinstance(row, dict) and row.get("example_id") is not None]
+    return rows if len(rows) == len(listed) else to_rows(listed)

@@ -1,0 +1,47 @@
+"""Results: finished rollouts in a folder that survives crashes, continued where it ended, and read back.
+
+Knows states and files, neither environments nor clients.
+"""
+
+from verifiers_tito.results.identity import input_digest, plan_rollouts
+from verifiers_tito.results.json_values import JsonValues
+from verifiers_tito.results.loading import LoadedResults, load_results
+from verifiers_tito.results.progress import ProgressDisplay
+from verifiers_tito.results.record import (
+    Record,
+    RolloutOutput,
+    output_of,
+    record_of,
+    scores_of,
+    state_of,
+    trajectory_of,
+    with_scores,
+)
+from verifiers_tito.results.settings import RunSettings
+from verifiers_tito.results.store import ResultsIndex, ResultsStore
+from verifiers_tito.results.tables import outputs_to_dataset, require_datasets
+from verifiers_tito.results.tally import PassRates, Tally
+
+__all__ = [
+    "JsonValues",
+    "LoadedResults",
+    "PassRates",
+    "ProgressDisplay",
+    "Record",
+    "ResultsIndex",
+    "ResultsStore",
+    "RolloutOutput",
+    "RunSettings",
+    "Tally",
+    "input_digest",
+    "load_results",
+    "outputs_to_dataset",
+    "output_of",
+    "plan_rollouts",
+    "record_of",
+    "require_datasets",
+    "scores_of",
+    "state_of",
+    "trajectory_of",
+    "with_scores",
+]
