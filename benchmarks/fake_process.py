@@ -1,12 +1,10 @@
 """A fake vLLM in a process of its own, so that the CPU time of this process is the client's alone.
 
     FakeProcess ──starts──► python -m benchmarks.fake_process --serve ...
-                ◄── one line of JSON: its address, as soon as it listens
-    a line      ──► ◄── one line of JSON: the requests that arrived since the line before
-    end of stdin ──► it stops
+                ◄── its address, as soon as it listens
+    "arrived"   ──► ◄── the requests that arrived since the line before
 
-The fake ends when its standard input does, and so also when this process is killed. It stands in a process group of
-its own: a terminal's Ctrl-C reaches this process only, which then closes the pipe.
+How the two talk and end is `LineProcess`'s.
 """
 
 from __future__ import annotations
@@ -14,24 +12,17 @@ from __future__ import annotations
 import argparse
 import asyncio
 import json
-import subprocess
 import sys
 import time
 from collections.abc import Sequence
-from contextlib import suppress
 from dataclasses import dataclass
 from pathlib import Path
-from types import TracebackType
-from typing import Any, Self
 
+from benchmarks.line_process import LineProcess
 from benchmarks.words import Words
-from verifiers_tito.errors import LocalServerError
 from verifiers_tito.testing import Completion, FakeModel, FakeRequest, FakeVLLM, Script, load_tokenizer
 
 MODEL = "fake"
-_PROJECT = Path(__file__).parent.parent
-_PATIENCE_SECONDS = 10.0
-_ENDED = "the fake vLLM's process ended before it was told to; its own words are on stderr"
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -42,7 +33,7 @@ class Arrived:
     sent_bytes: int
 
 
-class FakeProcess:
+class FakeProcess(LineProcess):
     """`with FakeProcess(...) as fake`: it runs inside the block.
 
     Every completion samples `sampled_tokens` ids, the end of the turn included, that depend on the prompt's length, and
@@ -51,60 +42,19 @@ class FakeProcess:
     """
 
     def __init__(self, *, folder: Path, sampled_tokens: int, max_model_len: int, answer_seconds: float = 0.0) -> None:
-        self.base_url = ""
-        self._command = [sys.executable, "-m", "benchmarks.fake_process", "--serve", "--folder", str(folder.absolute())]
-        self._command += ["--sampled-tokens", str(sampled_tokens), "--max-model-len", str(max_model_len)]
-        self._command += ["--answer-seconds", str(answer_seconds)]
-        self._process: subprocess.Popen[str] | None = None
+        command = [sys.executable, "-m", "benchmarks.fake_process", "--serve", "--folder", str(folder.absolute())]
+        command += ["--sampled-tokens", str(sampled_tokens), "--max-model-len", str(max_model_len)]
+        command += ["--answer-seconds", str(answer_seconds)]
+        super().__init__(command, name="the fake vLLM")
+
+    @property
+    def base_url(self) -> str:
+        """Its address, inside the block."""
+        return str(self.greeting)
 
     def arrived(self) -> list[Arrived]:
-        """What arrived since the last call. Waits for the answer; nothing else is to run meanwhile."""
-        process = self._process
-        if process is None or process.stdin is None:
-            raise LocalServerError("the fake vLLM's process is not running: use it inside `with`")
-        try:
-            process.stdin.write("arrived\n")
-            process.stdin.flush()
-        except BrokenPipeError as error:
-            raise LocalServerError(_ENDED) from error
-        return [Arrived(**request) for request in self._read_line()]
-
-    def __enter__(self) -> Self:
-        pipe = subprocess.PIPE
-        self._process = subprocess.Popen(
-            self._command, stdin=pipe, stdout=pipe, text=True, cwd=_PROJECT, process_group=0
-        )
-        try:
-            self.base_url = self._read_line()
-        except BaseException:
-            self._stop()
-            raise
-        return self
-
-    def __exit__(
-        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
-    ) -> None:
-        self._stop()
-
-    def _read_line(self) -> Any:
-        process = self._process
-        line = process.stdout.readline() if process and process.stdout else ""
-        if not line:
-            raise LocalServerError(_ENDED)
-        return json.loads(line)
-
-    def _stop(self) -> None:
-        process, self._process = self._process, None
-        if process is None:
-            return
-        with process:  # whose end closes the pipes
-            try:
-                with suppress(BrokenPipeError, subprocess.TimeoutExpired):
-                    if process.stdin:
-                        process.stdin.close()
-                    process.wait(timeout=_PATIENCE_SECONDS)
-            finally:
-                process.kill()  # if it still runs
+        """What arrived since the last call."""
+        return [Arrived(**request) for request in self.ask("arrived")]
 
 
 def word_script(words: Words, *, sampled_tokens: int, answer_seconds: float) -> Script:

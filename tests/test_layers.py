@@ -17,6 +17,7 @@ LAYERS = (
     {"errors"},
     {"calling", "bundled"},
     {"types"},
+    {"parsers", "utils"},
     {"wire"},
     {"transport"},
     {"tokenization"},
@@ -24,7 +25,7 @@ LAYERS = (
     {"clients"},
     {"rubrics", "rollouts", "datums", "tools"},
     {"results"},
-    {"envs"},
+    {"envs", "telemetry"},
     {"vllm_plugin", "local", "testing", "doctor"},
     {"cli"},
 )

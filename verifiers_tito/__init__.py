@@ -2,9 +2,9 @@
 
     import verifiers_tito as vf
 
-is the whole author-facing face. Clients and tokenizers (which need the OpenAI package) and datums (which need numpy)
-are loaded when first asked for, because those take longer to import than all the rest; torch, transformers and vllm
-are never loaded by this import.
+is the whole author-facing face. Clients, judges and tokenizers (which need the OpenAI package) and datums (which need
+numpy) are loaded when first asked for, because those take longer to import than all the rest; torch, transformers and
+vllm are never loaded by this import.
 """
 
 from importlib import import_module
@@ -31,7 +31,10 @@ from verifiers_tito.errors import (
     Error,
     InfraError,
     InvalidModelResponseError,
+    JudgeError,
+    JudgeUnavailableError,
     LocalServerError,
+    MissingKeyError,
     ModelError,
     OverlongPromptError,
     RecordedError,
@@ -44,9 +47,22 @@ from verifiers_tito.errors import (
     UnencodableTextError,
     UntrustedTextError,
 )
+from verifiers_tito.parsers import MaybeThinkParser, Parser, ThinkParser, XMLParser
 from verifiers_tito.results import LoadedResults, RolloutOutput, load_results
 from verifiers_tito.rollouts import Continuity, RolloutSummary, continuity, run_metrics, summarize
-from verifiers_tito.rubrics import Rubric, ToolRubric
+from verifiers_tito.rubrics import (
+    NO_SCORE,
+    MathRubric,
+    OnRewardError,
+    Rubric,
+    RubricGroup,
+    Score,
+    ToolRubric,
+    Verdict,
+    read_score,
+    read_verdict,
+    turn_reward,
+)
 from verifiers_tito.tools import convert_func_to_tool_def
 from verifiers_tito.types import (
     AssistantMessage,
@@ -74,10 +90,19 @@ from verifiers_tito.types import (
     WeightVersionSpan,
     content_to_text,
 )
+from verifiers_tito.utils import (
+    concat_messages,
+    ensure_keys,
+    extract_boxed_answer,
+    extract_hash_answer,
+    load_example_dataset,
+    messages_to_printable,
+)
 
 if TYPE_CHECKING:
     from verifiers_tito.clients import OpenAIChatCompletionsClient, OpenAIChatCompletionsTokenClient
     from verifiers_tito.datums import Datum, DatumSet, Split, build_datums, read_datums, write_datums
+    from verifiers_tito.rubrics import JudgeRubric
     from verifiers_tito.tokenization import LocalTokenizer
 
 __all__ = [
@@ -98,17 +123,26 @@ __all__ = [
     "FallbackReason",
     "InfraError",
     "InvalidModelResponseError",
+    "JudgeError",
+    "JudgeRubric",
+    "JudgeUnavailableError",
     "LoadedResults",
     "LocalServerError",
     "LocalTokenizer",
+    "MathRubric",
+    "MaybeThinkParser",
     "Message",
     "Messages",
+    "MissingKeyError",
     "ModelError",
     "ModelInput",
     "MultiTurnEnv",
+    "NO_SCORE",
+    "OnRewardError",
     "OpenAIChatCompletionsClient",
     "OpenAIChatCompletionsTokenClient",
     "OverlongPromptError",
+    "Parser",
     "RecordedError",
     "Response",
     "ResultsError",
@@ -117,7 +151,9 @@ __all__ = [
     "RolloutSummary",
     "Route",
     "Rubric",
+    "RubricGroup",
     "SamplingArgs",
+    "Score",
     "Served",
     "SingleTurnEnv",
     "Split",
@@ -127,6 +163,7 @@ __all__ = [
     "StitchingConfig",
     "SystemMessage",
     "TextMessage",
+    "ThinkParser",
     "ThinkingPolicy",
     "TokenizerUnavailableError",
     "Tool",
@@ -141,19 +178,30 @@ __all__ = [
     "UnencodableTextError",
     "UntrustedTextError",
     "UserMessage",
+    "Verdict",
     "WeightVersionSpan",
+    "XMLParser",
     "build_datums",
     "cleanup",
+    "concat_messages",
     "content_to_text",
     "continuity",
     "convert_func_to_tool_def",
+    "ensure_keys",
+    "extract_boxed_answer",
+    "extract_hash_answer",
     "load_environment",
+    "load_example_dataset",
     "load_results",
+    "messages_to_printable",
     "read_datums",
+    "read_score",
+    "read_verdict",
     "run_metrics",
     "stop",
     "summarize",
     "teardown",
+    "turn_reward",
     "write_datums",
 ]
 
@@ -161,6 +209,7 @@ __version__ = "0.1.0"
 
 
 _LATE = {
+    "JudgeRubric": "rubrics",
     "OpenAIChatCompletionsClient": "clients",
     "OpenAIChatCompletionsTokenClient": "clients",
     "LocalTokenizer": "tokenization",

@@ -76,8 +76,26 @@ class RewardError(Error):
     """A reward function raised or returned something that is no number; the original exception is the cause."""
 
 
+class JudgeError(RewardError):
+    """The judge refused to answer, or its answer holds no verdict."""
+
+
+class JudgeUnavailableError(JudgeError):
+    """The judge could not be reached, took too long, or asked to come back later (a rate limit)."""
+
+    retryable = True
+
+
 class ConfigError(Error, ValueError):
     """A setting is unknown, contradictory or out of range."""
+
+
+class MissingKeyError(ConfigError):
+    """Environment variables that an environment needs are not set; `keys` are their names."""
+
+    def __init__(self, keys: list[str]) -> None:
+        super().__init__(f"these environment variables are not set: {', '.join(keys)}; export them before the run")
+        self.keys = keys
 
 
 class TokenizerUnavailableError(ConfigError):

@@ -6,6 +6,8 @@ from pathlib import Path
 import pytest
 
 import verifiers_tito as vf
+from tests.conftest import FAKE_MODEL, FakeMaker, locally
+from verifiers_tito.testing import replies
 
 
 def test_unknown_keywords_become_attributes() -> None:
@@ -81,3 +83,20 @@ def test_an_environment_s_name_is_never_a_path(name: str) -> None:
 def test_an_unknown_environment_lists_the_bundled_ones() -> None:
     with pytest.raises(vf.ConfigError, match=r"no environment no-such-env.*number_guess"):
         vf.load_environment("no-such-env")
+
+
+async def test_a_rubric_s_cleanup_runs_after_scoring_and_its_error_stays_in_the_state(qwen3_fake: FakeMaker) -> None:
+    class Messy(vf.Rubric):
+        async def cleanup(self, state: vf.State) -> None:
+            raise LookupError(f"reward was {state['reward']}")
+
+    env = vf.SingleTurnEnv(dataset=[{"question": "q"}], rubric=Messy(lambda: 1.0))
+    async with qwen3_fake(replies(["a", "b"])) as fake:
+        config = vf.ClientConfig(base_url=fake.base_url, stitching=locally(fake))
+        async with vf.OpenAIChatCompletionsTokenClient(config) as client:
+            alone = await env.run_rollout(env.dataset[0], client, FAKE_MODEL)
+            grouped = await env.run_group([env.dataset[0]], client, FAKE_MODEL)
+    for state in (alone, *grouped):
+        assert state["reward"] == 1.0
+        with pytest.raises(vf.EnvironmentHookError, match=r"Messy.cleanup raised LookupError\('reward was 1.0'\)"):
+            raise state["error"]

@@ -205,7 +205,7 @@ async def test_cleanup_runs_however_a_rollout_ends(qwen3_fake: FakeMaker) -> Non
     async with qwen3_fake(always("x")) as fake:
         await roll(make(Env), fake)
         await roll(make(Broken), fake)
-        timed_out = await roll(make(Stuck, timeout_seconds=1.0), fake)
+        timed_out = await roll(make(Stuck, timeout_seconds=2.0), fake)
         stuck.clear()
         rollout = asyncio.create_task(roll(make(Stuck), fake))
         await stuck.wait()

@@ -162,3 +162,19 @@ async def test_a_group_function_cannot_score_one_rollout() -> None:
 def test_weights_must_match_functions() -> None:
     with pytest.raises(vf.ConfigError, match="2 functions, 1 weights"):
         vf.Rubric([failing, infinite], weights=[1.0])
+
+
+def test_a_parser_is_there_even_if_none_was_given_and_an_environment_s_is_taken() -> None:
+    assert type(vf.Rubric().parser) is vf.Parser
+    parser = vf.XMLParser(["answer"])
+    env = vf.SingleTurnEnv(dataset=[], parser=parser, rubric=vf.Rubric())
+    assert env.rubric.parser is env.parser is parser
+    own = vf.SingleTurnEnv(dataset=[], rubric=vf.Rubric(parser=parser))
+    assert own.parser is parser
+    assert type(vf.SingleTurnEnv(dataset=[]).parser) is vf.Parser
+
+
+async def test_runs_that_are_not_scored_have_dummy_rewards() -> None:
+    states = [finished(), finished()]
+    await vf.Rubric(failing).dummy_score_group(states)
+    assert [(state["reward"], state["metrics"]) for state in states] == [(0.0, {})] * 2

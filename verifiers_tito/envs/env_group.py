@@ -130,12 +130,24 @@ class EnvGroupRubric(Rubric):
     def weights(self) -> list[float]:
         return [weight for env in self.env_map.values() for weight in env.rubric.weights]
 
+    def get_reward_func_names(self) -> list[str]:
+        """Each name once: members' states are told apart by their task."""
+        return list(dict.fromkeys(name for env in self.env_map.values() for name in env.rubric.get_reward_func_names()))
+
+    def use_parser(self, parser: Any) -> None:
+        """Members have their own."""
+
     def add_reward_func(self, func: Callable[..., Any], weight: float = 1.0) -> None:
         raise ConfigError("an EnvGroup scores by the rubrics of its members: add the function to theirs")
 
     def require_no_group_functions(self) -> None:
         for env in self.env_map.values():
             env.rubric.require_no_group_functions()
+
+    async def cleanup(self, state: State) -> None:
+        env = _member(self.env_map, read_route(state))
+        with _as_seen_by(env, [state]):
+            await env.rubric.cleanup(state)
 
     async def score_rollout(self, state: State) -> None:
         env = _member(self.env_map, read_route(state))

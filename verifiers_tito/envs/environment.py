@@ -20,6 +20,7 @@ from verifiers_tito.clients.client import Client
 from verifiers_tito.envs.dataset import DatasetLike, Row, choose_rows, opening_messages, to_input, to_rows
 from verifiers_tito.envs.decorators import marked_methods
 from verifiers_tito.envs.generating import GeneratingEnvironment
+from verifiers_tito.envs.scoring import clean_up
 from verifiers_tito.errors import ConfigError
 from verifiers_tito.rollouts import run_group
 from verifiers_tito.rubrics import Rubric
@@ -61,10 +62,10 @@ class Environment(GeneratingEnvironment):
         if message_type != "chat":
             raise ConfigError(f'message_type must be "chat", got {message_type!r}')
         self._dataset, self._eval_dataset = dataset, eval_dataset
-        self.system_prompt, self.few_shot, self.parser = system_prompt, few_shot, parser
+        self.system_prompt, self.few_shot = system_prompt, few_shot
         self.rubric = rubric if rubric is not None else Rubric()
-        if self.rubric.parser is None:
-            self.rubric.parser = parser
+        self.rubric.use_parser(parser)
+        self.parser = parser if parser is not None else self.rubric.parser
         self.sampling_args: dict[str, Any] = dict(sampling_args or {})
         self.message_type = message_type
         self.tool_defs = [tool if isinstance(tool, Tool) else Tool.model_validate(tool) for tool in tool_defs or []]
@@ -180,6 +181,7 @@ class Environment(GeneratingEnvironment):
         self.rubric.require_no_group_functions()
         state = await self.rollout(input, client, model, sampling_args)
         await self.rubric.score_rollout(state)
+        await clean_up(self.rubric, state)
         return state
 
     async def run_group(
@@ -205,12 +207,16 @@ class Environment(GeneratingEnvironment):
             return await self.rollout(row, client, model, sampling_args)
 
         inputs = [dict(row) for row in group_inputs]
-        return await run_group(rollout, inputs, scorer=self.rubric, max_concurrent=max_concurrent)
+        states = await run_group(rollout, inputs, scorer=self.rubric, max_concurrent=max_concurrent)
+        for state in states:
+            await clean_up(self.rubric, state)
+        return states
 
     async def teardown(self) -> None:
-        """Runs the methods marked `@teardown`."""
+        """Runs the methods marked `@teardown`, and the rubric's own `teardown`."""
         for _, method in marked_methods(self, "teardown"):
             await settle(method())
+        await self.rubric.teardown()
 
 
 def _parameters(environment_class: type) -> list[str]:

@@ -10,7 +10,7 @@ from collections.abc import Sequence
 from enum import StrEnum
 from typing import Protocol
 
-from verifiers_tito.errors import ConfigError
+from verifiers_tito.errors import ConfigError, EnvironmentHookError
 from verifiers_tito.rollouts import Scoring
 from verifiers_tito.rubrics import Rubric, assign_advantages
 from verifiers_tito.types import State
@@ -50,6 +50,7 @@ class ScoredAlone:
 
     async def score_rollout(self, state: State) -> None:
         await self._rubric.score_rollout(state)
+        await clean_up(self._rubric, state)
 
     async def score_group(self, states: Sequence[State]) -> None:
         return
@@ -74,6 +75,8 @@ class ScoredTogether(Unscored):
 
     async def score_group(self, states: Sequence[State]) -> None:
         await self._rubric.score_group(states)
+        for state in states:
+            await clean_up(self._rubric, state)
 
 
 def choose_scoring(rubric: Rubric, *, score_rollouts: bool, independent: bool) -> KindOfScoring:
@@ -85,6 +88,16 @@ def choose_scoring(rubric: Rubric, *, score_rollouts: bool, independent: bool) -
         rubric.require_no_group_functions()
         return ScoredAlone(rubric)
     return ScoredTogether(rubric) if _needs_group(rubric) else ScoredThenCompared(rubric)
+
+
+async def clean_up(rubric: Rubric, state: State) -> None:
+    """The rubric's `cleanup` of a scored rollout: its error is kept unless there is one already."""
+    try:
+        await rubric.cleanup(state)
+    except Exception as error:
+        failure = EnvironmentHookError(f"{type(rubric).__name__}.cleanup raised {error!r}")
+        failure.__cause__ = error
+        state["error"] = state["error"] or failure
 
 
 def _needs_group(rubric: Rubric) -> bool:

@@ -1,0 +1,1 @@
+"""The same conversations through our client and through others'."""
