@@ -10,7 +10,7 @@ from typing import Any
 import msgspec
 import numpy as np
 import pytest
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 
 import verifiers_tito as vf
@@ -97,6 +97,7 @@ ANYTHING = st.recursive(
 )
 
 
+@settings(deadline=None)
 @given(ANYTHING)
 def test_nothing_fails_and_everything_can_be_read_back(value: Any) -> None:
     made = JsonValues().of(value, "info")

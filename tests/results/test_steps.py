@@ -5,7 +5,7 @@ from typing import Any
 import msgspec
 import numpy as np
 import pytest
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 
 import verifiers_tito as vf
@@ -88,6 +88,7 @@ def test_steps_without_ids_or_response_are_steps() -> None:
 TURN = st.tuples(st.lists(st.integers(0, 9), max_size=6), st.lists(st.integers(0, 9), min_size=1, max_size=4))
 
 
+@settings(deadline=None)
 @given(st.lists(TURN, min_size=1, max_size=6))
 def test_any_ids_come_back_whether_or_not_they_extend_those_before(turns: list[tuple[list[int], list[int]]]) -> None:
     steps = []
