@@ -23,10 +23,10 @@ class NotedClient(vf.OpenAIChatCompletionsTokenClient):
         super().__init__(*args)
         self.sent_and_echoed: list[tuple[list[int], list[int]]] = []
 
-    async def _complete(self, path: str, body: dict[str, Any], **options: Any) -> Any:
+    async def _complete(self, server: Any, path: str, body: dict[str, Any], **options: Any) -> Any:
         if "tokens" not in body:
-            return await super()._complete(path, body, **options)
-        completion = await super()._complete(path, {**body, "prompt_echo": "ids"}, **options)
+            return await super()._complete(server, path, body, **options)
+        completion = await super()._complete(server, path, {**body, "prompt_echo": "ids"}, **options)
         echoed = list(completion.answer.prompt_token_ids)
         self.sent_and_echoed.append((msgspec.json.decode(body["tokens"]), echoed))
         return completion
