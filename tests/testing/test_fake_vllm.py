@@ -234,7 +234,7 @@ def test_contradictory_settings_are_refused(wrong: Any) -> None:
 
 async def test_the_readme_s_example_of_a_fake_runs(qwen3_tiny: Path) -> None:
     readme = Path(__file__).parent.parent.parent / "README.md"
-    _, program = re.findall(r"```python\n(.*?)```", readme.read_text(), flags=re.DOTALL)
+    *_, program = re.findall(r"```python\n(.*?)```", readme.read_text(), flags=re.DOTALL)
     body = textwrap.indent(program, "    ")
     names: dict[str, Any] = {
         "vf": vf,
