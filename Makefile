@@ -3,6 +3,7 @@
 # make corpus bridges over many real templates   make docs   the tables in docs/, written anew
 # make bench  what the client costs a turn       make latency   what a turn takes on a real server
 # make concurrency   hundreds and thousands of rollouts at once
+# make answers  what a long answer costs         make peers    the same conversations through other clients
 
 VENV := .venv
 BIN := $(VENV)/bin
@@ -13,7 +14,7 @@ PYTEST := $(BIN)/python -m pytest
 # Tests start dozens of Python processes: compiling the package anew in each would take most of their time.
 unexport PYTHONDONTWRITEBYTECODE
 
-.PHONY: demo test fast corpus check lint models docs bench latency concurrency clean
+.PHONY: demo test fast corpus check lint models docs bench answers peers latency concurrency clean
 .DEFAULT_GOAL := demo
 
 demo: $(MODELS)/smollm2.stamp
@@ -34,6 +35,12 @@ docs: $(MODELS)/corpus.stamp
 
 bench: models
 	@$(BIN)/python -m benchmarks.client_cost
+
+answers: models
+	@$(BIN)/python -m benchmarks.answer_cost
+
+peers: models
+	@$(BIN)/python -m benchmarks.peers
 
 concurrency: models
 	@$(BIN)/python -m benchmarks.concurrency
@@ -70,4 +77,4 @@ $(STAMP): pyproject.toml requirements-assets.txt scripts/setup.sh
 	@touch $@
 
 clean:
-	@rm -rf $(VENV) $(MODELS) .pytest_cache .mypy_cache .ruff_cache .hypothesis runs dist
+	@rm -rf $(VENV) $(MODELS) .peers .pytest_cache .mypy_cache .ruff_cache .hypothesis runs dist
