@@ -80,6 +80,15 @@ async def test_what_the_server_saw_is_counted_for_each_peer(
     assert failures(found)[0].startswith("renderers 0.1.8 on fake (talk): ModuleNotFoundError")
 
 
+def test_a_driver_that_died_is_a_failure_of_its_peer_alone(tmp_path: Path) -> None:
+    driver = tmp_path / "dies.py"
+    driver.write_text("print({}, flush=True); input()")
+    peer = Peer(name="fragile", driver=str(driver), requirements=(), needs="it")
+    with (tmp_path / "log").open("w") as log, Speaker(peer, Path(sys.executable), log) as speaker:
+        for _ in range(2):
+            assert speaker.request({"begin": {}})["error"].startswith("fragile's process ended before")
+
+
 async def test_a_recorder_keeps_what_passes_and_hides_what_it_is_told_to(qwen3_fake: FakeMaker) -> None:
     async with qwen3_fake(replies([])) as fake, httpx.AsyncClient() as http:
         with Recorder(target=fake.root_url, hidden=[routes.CHAT_TOKENS]) as recorder:
