@@ -4,6 +4,7 @@
 # make bench  what the client costs a turn       make latency   what a turn takes on a real server
 # make concurrency   hundreds and thousands of rollouts at once
 # make soak   2,000 rollouts on a bad wire, in a process that is killed twice (a minute)
+# make answers  what a long answer costs         make peers    the same conversations through other clients
 
 VENV := .venv
 BIN := $(VENV)/bin
@@ -14,7 +15,7 @@ PYTEST := $(BIN)/python -m pytest
 # Tests start dozens of Python processes: compiling the package anew in each would take most of their time.
 unexport PYTHONDONTWRITEBYTECODE
 
-.PHONY: demo test fast corpus check lint models docs bench latency concurrency soak clean
+.PHONY: demo test fast corpus check lint models docs bench answers peers latency concurrency soak clean
 .DEFAULT_GOAL := demo
 
 demo: $(MODELS)/smollm2.stamp
@@ -35,6 +36,12 @@ docs: $(MODELS)/corpus.stamp
 
 bench: models
 	@$(BIN)/python -m benchmarks.client_cost
+
+answers: models
+	@$(BIN)/python -m benchmarks.answer_cost
+
+peers: models
+	@$(BIN)/python -m benchmarks.peers
 
 concurrency: models
 	@$(BIN)/python -m benchmarks.concurrency
@@ -74,4 +81,4 @@ $(STAMP): pyproject.toml requirements-assets.txt scripts/setup.sh
 	@touch $@
 
 clean:
-	@rm -rf $(VENV) $(MODELS) .pytest_cache .mypy_cache .ruff_cache .hypothesis runs dist
+	@rm -rf $(VENV) $(MODELS) .peers .pytest_cache .mypy_cache .ruff_cache .hypothesis runs dist

@@ -5,8 +5,8 @@
 A fake in a process of its own samples the same answer for the same prompt, again and again, and three readers ask for
 it: our client by the plugin's route, in whatever form the two agree on; our client by vLLM's own route, whose answer
 has an object for each log-probability; and the `openai` package's `chat.completions.create` on that same route, which
-gets the very same bytes. They take turns, so that a busy machine is busy for all. Ours is `get_native_response` and
-`from_native_response`, theirs ends with its `ChatCompletion`. The request's cost is in all three.
+gets the same bytes but for the answer's id. They take turns, so that a busy machine is busy for all. Ours is
+`get_native_response` and `from_native_response`, theirs ends with its `ChatCompletion`. The request's cost is in all.
 """
 
 from __future__ import annotations

@@ -11,7 +11,7 @@ import os
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import IO
+from typing import IO, Any
 
 from benchmarks.line_process import PROJECT, LineProcess
 from benchmarks.peers.conversations import Conversation
@@ -75,7 +75,14 @@ class Speaker(LineProcess):
             "model_folder": str(target.model_folder.absolute()),
             "tools": conversation.tools,
         }
-        return self.failure or str(self.ask(json.dumps({"begin": begun})).get("error", ""))
+        return self.failure or str(self.request({"begin": begun}).get("error", ""))
+
+    def request(self, asked: dict[str, object]) -> dict[str, Any]:
+        """The driver's answer; that it died is one, too."""
+        try:
+            return dict(self.ask(json.dumps(asked)))
+        except LocalServerError as error:
+            return {"error": str(error)}
 
 
 def converse(
@@ -105,10 +112,7 @@ def converse(
 
 
 def _say(speaker: Speaker, part: Spoken, asked: dict[str, object], take: Callable[[], list[Exchange]]) -> None:
-    try:
-        answer = speaker.ask(json.dumps(asked))
-    except LocalServerError as error:
-        answer = {"error": str(error)}
+    answer = speaker.request(asked)
     exchanges = take()
     if "error" in answer:
         part.failure = f"turn {len(part.turns) + 1}: {answer['error']}"

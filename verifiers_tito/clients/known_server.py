@@ -27,6 +27,7 @@ class KnownServer:
         self.server = server
         self.routes = RouteChoice(wanted)
         self._asked: asyncio.Task[Introduction] | None = None
+        self._is_slow = False
 
     def ask(self) -> asyncio.Task[Introduction]:
         """Begins to ask the server about itself, unless that was done."""
@@ -37,7 +38,9 @@ class KnownServer:
     async def introduction(self) -> Introduction:
         """What the server told, or as good as nothing where it does not tell in time."""
         asked = self.ask()
-        await asyncio.wait((asked,), timeout=_PATIENCE_SECONDS)
+        if not self._is_slow:
+            await asyncio.wait((asked,), timeout=_PATIENCE_SECONDS)
+            self._is_slow = not asked.done()
         return asked.result() if asked.done() and not asked.cancelled() else Introduction()
 
     def rule_out(self, way: TokenRoute, error: ModelError) -> None:
@@ -54,6 +57,7 @@ class KnownServer:
         self.forget_introduction()
 
     def forget_introduction(self) -> None:
+        self._is_slow = False
         if self._asked is not None:
             self._asked.cancel()
             self._asked = None

@@ -56,7 +56,10 @@ class FakeTokenizer:
 
     def encode_as_text(self, text: str) -> list[int]:
         """Ids in which nothing is a special token, whatever the text looks like."""
-        return list(self._tokenizer(text, add_special_tokens=False, split_special_tokens=True).input_ids)
+        ids = list(self._tokenizer(text, add_special_tokens=False, split_special_tokens=True).input_ids)
+        # transformers leaves the switch on, for whoever else encodes with the same tokenizer.
+        self._tokenizer.backend_tokenizer.encode_special_tokens = False
+        return ids
 
     def decode(self, token_ids: Sequence[int]) -> str:
         return str(self._tokenizer.decode(list(token_ids)))
