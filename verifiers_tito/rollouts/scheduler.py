@@ -64,6 +64,7 @@ class Scheduler:
                         tokens = self.limits.tokens_of(rollout.input)
                         await in_flight.admit(tokens)
                         tasks.create_task(self._run(rollout, group, in_flight, tokens))
+                        await asyncio.sleep(0)  # thousands that begin in one step would hold the loop up for seconds
         except ExceptionGroup as failures:
             raise failures.exceptions[0] from failures
 
