@@ -110,7 +110,7 @@ async def test_never_more_rollouts_at_once_than_allowed_and_never_more_tasks() -
         nonlocal running, most_running, most_tasks
         running += 1
         most_running, most_tasks = max(most_running, running), max(most_tasks, len(asyncio.all_tasks()))
-        for _ in range(3):
+        for _ in range(20):
             await asyncio.sleep(0)
         running -= 1
         return finished(row)
@@ -181,7 +181,8 @@ async def test_tokens_in_flight_are_limited_by_the_estimate() -> None:
         nonlocal in_flight, most
         in_flight += row["tokens"]
         most = max(most, in_flight)
-        await asyncio.sleep(0)
+        for _ in range(20):
+            await asyncio.sleep(0)
         in_flight -= row["tokens"]
         return finished(row)
 
