@@ -66,13 +66,31 @@ from verifiers_tito.rubrics import (
 from verifiers_tito.tools import convert_func_to_tool_def
 from verifiers_tito.types import (
     AssistantMessage,
+    ChatMessage,
+    ChatMessages,
     ClientConfig,
+    ContentPart,
     ControlTextPolicy,
+    DatasetBuilder,
     FallbackReason,
+    FinishReason,
+    GenericContentPart,
+    GroupRewardFunc,
+    ImageUrlContentPart,
+    ImageUrlSource,
+    IndividualRewardFunc,
+    Info,
+    InputAudioContentPart,
+    InputAudioSource,
     Message,
+    MessageContent,
     Messages,
+    MessageType,
     ModelInput,
     Response,
+    ResponseMessage,
+    RewardFunc,
+    RolloutInput,
     Route,
     SamplingArgs,
     Served,
@@ -80,12 +98,14 @@ from verifiers_tito.types import (
     StepTokens,
     StitchingConfig,
     SystemMessage,
+    TextContentPart,
     TextMessage,
     ThinkingPolicy,
     Tool,
     ToolCall,
     ToolMessage,
     TrajectoryStep,
+    Usage,
     UserMessage,
     WeightVersionSpan,
     content_to_text,
@@ -96,7 +116,11 @@ from verifiers_tito.utils import (
     extract_boxed_answer,
     extract_hash_answer,
     load_example_dataset,
+    log_level,
     messages_to_printable,
+    print_prompt_completions_sample,
+    quiet_verifiers,
+    setup_logging,
 )
 
 if TYPE_CHECKING:
@@ -107,11 +131,15 @@ if TYPE_CHECKING:
 
 __all__ = [
     "AssistantMessage",
+    "ChatMessage",
+    "ChatMessages",
     "Client",
     "ClientConfig",
     "ConfigError",
+    "ContentPart",
     "Continuity",
     "ControlTextPolicy",
+    "DatasetBuilder",
     "Datum",
     "DatumError",
     "DatumSet",
@@ -121,7 +149,16 @@ __all__ = [
     "EnvironmentHookError",
     "Error",
     "FallbackReason",
+    "FinishReason",
+    "GenericContentPart",
+    "GroupRewardFunc",
+    "ImageUrlContentPart",
+    "ImageUrlSource",
+    "IndividualRewardFunc",
+    "Info",
     "InfraError",
+    "InputAudioContentPart",
+    "InputAudioSource",
     "InvalidModelResponseError",
     "JudgeError",
     "JudgeRubric",
@@ -132,6 +169,8 @@ __all__ = [
     "MathRubric",
     "MaybeThinkParser",
     "Message",
+    "MessageContent",
+    "MessageType",
     "Messages",
     "MissingKeyError",
     "ModelError",
@@ -145,8 +184,11 @@ __all__ = [
     "Parser",
     "RecordedError",
     "Response",
+    "ResponseMessage",
     "ResultsError",
     "RewardError",
+    "RewardFunc",
+    "RolloutInput",
     "RolloutOutput",
     "RolloutSummary",
     "Route",
@@ -162,6 +204,7 @@ __all__ = [
     "StepTokens",
     "StitchingConfig",
     "SystemMessage",
+    "TextContentPart",
     "TextMessage",
     "ThinkParser",
     "ThinkingPolicy",
@@ -177,6 +220,7 @@ __all__ = [
     "TrajectoryStep",
     "UnencodableTextError",
     "UntrustedTextError",
+    "Usage",
     "UserMessage",
     "Verdict",
     "WeightVersionSpan",
@@ -193,11 +237,15 @@ __all__ = [
     "load_environment",
     "load_example_dataset",
     "load_results",
+    "log_level",
     "messages_to_printable",
+    "print_prompt_completions_sample",
+    "quiet_verifiers",
     "read_datums",
     "read_score",
     "read_verdict",
     "run_metrics",
+    "setup_logging",
     "stop",
     "summarize",
     "teardown",
@@ -214,6 +262,13 @@ _LATE = {
     "OpenAIChatCompletionsTokenClient": "clients",
     "LocalTokenizer": "tokenization",
 }
+_INSTEAD = {
+    "GymEnv": "GymnasiumEnv takes any object with reset and step",
+    "MCPEnv": "connect in setup_state of a ToolEnv and override call_tool",
+    "PythonEnv": "give a ToolEnv a tool that runs code where you trust it to run",
+    "SandboxEnv": "write a StatefulToolEnv whose update_tool_args hands your sandbox to the tools",
+}
+"""Classes of `verifiers` that are not here, and what to do instead."""
 
 
 def __dir__() -> list[str]:
@@ -222,5 +277,6 @@ def __dir__() -> list[str]:
 
 def __getattr__(name: str) -> Any:
     if name not in __all__:
-        raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
+        instead = f": {_INSTEAD[name]} (docs/migrating.md)" if name in _INSTEAD else ""
+        raise AttributeError(f"module {__name__!r} has no attribute {name!r}{instead}")
     return getattr(import_module(f"{__name__}.{_LATE.get(name, 'datums')}"), name)
