@@ -124,6 +124,7 @@ from verifiers_tito.utils import (
 )
 
 if TYPE_CHECKING:
+    from verifiers_tito.adapters import GymnasiumEnv, ReasoningGymEnv, TextArenaEnv
     from verifiers_tito.clients import OpenAIChatCompletionsClient, OpenAIChatCompletionsTokenClient
     from verifiers_tito.datums import Datum, DatumSet, Split, build_datums, read_datums, write_datums
     from verifiers_tito.rubrics import JudgeRubric
@@ -152,6 +153,7 @@ __all__ = [
     "FinishReason",
     "GenericContentPart",
     "GroupRewardFunc",
+    "GymnasiumEnv",
     "ImageUrlContentPart",
     "ImageUrlSource",
     "IndividualRewardFunc",
@@ -182,6 +184,7 @@ __all__ = [
     "OpenAIChatCompletionsTokenClient",
     "OverlongPromptError",
     "Parser",
+    "ReasoningGymEnv",
     "RecordedError",
     "Response",
     "ResponseMessage",
@@ -204,6 +207,7 @@ __all__ = [
     "StepTokens",
     "StitchingConfig",
     "SystemMessage",
+    "TextArenaEnv",
     "TextContentPart",
     "TextMessage",
     "ThinkParser",
@@ -257,6 +261,9 @@ __version__ = "0.1.0"
 
 
 _LATE = {
+    "GymnasiumEnv": "adapters",
+    "ReasoningGymEnv": "adapters",
+    "TextArenaEnv": "adapters",
     "JudgeRubric": "rubrics",
     "OpenAIChatCompletionsClient": "clients",
     "OpenAIChatCompletionsTokenClient": "clients",
