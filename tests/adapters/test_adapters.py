@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import sys
 from typing import Any
 
 import pytest
@@ -78,6 +79,15 @@ async def test_reasoning_gym_scores_its_own_tasks(qwen3_fake: FakeMaker, gym: An
         assert (state["error"], state["reward"]) == (None, reward)
 
 
+def test_a_package_that_is_not_installed_is_named(monkeypatch: pytest.MonkeyPatch) -> None:
+    for package in ("reasoning_gym", "textarena"):
+        monkeypatch.setitem(sys.modules, package, None)
+    with pytest.raises(vf.ConfigError, match="pip install reasoning-gym"):
+        vf.ReasoningGymEnv(gym="leg_counting").get_dataset()
+    with pytest.raises(vf.ConfigError, match="pip install textarena"):
+        vf.TextArenaEnv(game="TowerOfHanoi-v0").make_env()
+
+
 async def test_a_textarena_game_is_played_to_its_end(qwen3_fake: FakeMaker) -> None:
     pytest.importorskip("textarena", reason="the extra textarena is not installed")
     moves = ["[A C]", "[A B]", "[C B]", "[A C]", "[B A]", "[B C]", "[A C]"]
@@ -86,5 +96,6 @@ async def test_a_textarena_game_is_played_to_its_end(qwen3_fake: FakeMaker) -> N
         state = await roll(env, fake)
     assert state["error"] is None
     assert "Tower of Hanoi" in state["prompt"][0]["content"]
-    assert all("You have to move the disks" not in m["content"] for m in state["completion"])
+    said = [m["content"] for m in state["completion"] if m["role"] == "user"]
+    assert all(text.startswith("[GAME]") and "You have to move the disks" not in text for text in said[:-1])
     assert (state["turn"], state["reward"], state["stop_condition"]) == (7, 1.0, "has_final_env_response")

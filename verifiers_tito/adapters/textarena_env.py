@@ -48,12 +48,12 @@ class _Game:
     def step(self, action: Any) -> tuple[str, float, bool, bool, dict[str, Any]]:
         ended, _ = self._game.step(str(action))
         if not ended:
-            return self._observe(), 0.0, False, False, {}
+            return self._observe().removeprefix(f"[Player] {action}").strip(), 0.0, False, False, {}
         rewards, about = self._game.close()
         return str(about[0].get("reason", "The game is over.")), float(rewards[0]), True, False, {}
 
     def _observe(self) -> str:
-        """What is new: wrappers for single prompts repeat all that was said."""
+        """What is new: wrappers for single prompts repeat all that was said, the player's own words included."""
         _, text = self._game.get_observation()
         new = text.removeprefix(self._seen)
         self._seen = text
