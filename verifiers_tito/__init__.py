@@ -66,13 +66,31 @@ from verifiers_tito.rubrics import (
 from verifiers_tito.tools import convert_func_to_tool_def
 from verifiers_tito.types import (
     AssistantMessage,
+    ChatMessage,
+    ChatMessages,
     ClientConfig,
+    ContentPart,
     ControlTextPolicy,
+    DatasetBuilder,
     FallbackReason,
+    FinishReason,
+    GenericContentPart,
+    GroupRewardFunc,
+    ImageUrlContentPart,
+    ImageUrlSource,
+    IndividualRewardFunc,
+    Info,
+    InputAudioContentPart,
+    InputAudioSource,
     Message,
+    MessageContent,
     Messages,
+    MessageType,
     ModelInput,
     Response,
+    ResponseMessage,
+    RewardFunc,
+    RolloutInput,
     Route,
     SamplingArgs,
     Served,
@@ -80,12 +98,14 @@ from verifiers_tito.types import (
     StepTokens,
     StitchingConfig,
     SystemMessage,
+    TextContentPart,
     TextMessage,
     ThinkingPolicy,
     Tool,
     ToolCall,
     ToolMessage,
     TrajectoryStep,
+    Usage,
     UserMessage,
     WeightVersionSpan,
     content_to_text,
@@ -96,10 +116,15 @@ from verifiers_tito.utils import (
     extract_boxed_answer,
     extract_hash_answer,
     load_example_dataset,
+    log_level,
     messages_to_printable,
+    print_prompt_completions_sample,
+    quiet_verifiers,
+    setup_logging,
 )
 
 if TYPE_CHECKING:
+    from verifiers_tito.adapters import GymnasiumEnv, ReasoningGymEnv, TextArenaEnv
     from verifiers_tito.clients import OpenAIChatCompletionsClient, OpenAIChatCompletionsTokenClient
     from verifiers_tito.datums import Datum, DatumSet, Split, build_datums, read_datums, write_datums
     from verifiers_tito.rubrics import JudgeRubric
@@ -107,11 +132,15 @@ if TYPE_CHECKING:
 
 __all__ = [
     "AssistantMessage",
+    "ChatMessage",
+    "ChatMessages",
     "Client",
     "ClientConfig",
     "ConfigError",
+    "ContentPart",
     "Continuity",
     "ControlTextPolicy",
+    "DatasetBuilder",
     "Datum",
     "DatumError",
     "DatumSet",
@@ -121,7 +150,17 @@ __all__ = [
     "EnvironmentHookError",
     "Error",
     "FallbackReason",
+    "FinishReason",
+    "GenericContentPart",
+    "GroupRewardFunc",
+    "GymnasiumEnv",
+    "ImageUrlContentPart",
+    "ImageUrlSource",
+    "IndividualRewardFunc",
+    "Info",
     "InfraError",
+    "InputAudioContentPart",
+    "InputAudioSource",
     "InvalidModelResponseError",
     "JudgeError",
     "JudgeRubric",
@@ -132,6 +171,8 @@ __all__ = [
     "MathRubric",
     "MaybeThinkParser",
     "Message",
+    "MessageContent",
+    "MessageType",
     "Messages",
     "MissingKeyError",
     "ModelError",
@@ -143,10 +184,14 @@ __all__ = [
     "OpenAIChatCompletionsTokenClient",
     "OverlongPromptError",
     "Parser",
+    "ReasoningGymEnv",
     "RecordedError",
     "Response",
+    "ResponseMessage",
     "ResultsError",
     "RewardError",
+    "RewardFunc",
+    "RolloutInput",
     "RolloutOutput",
     "RolloutSummary",
     "Route",
@@ -162,6 +207,8 @@ __all__ = [
     "StepTokens",
     "StitchingConfig",
     "SystemMessage",
+    "TextArenaEnv",
+    "TextContentPart",
     "TextMessage",
     "ThinkParser",
     "ThinkingPolicy",
@@ -177,6 +224,7 @@ __all__ = [
     "TrajectoryStep",
     "UnencodableTextError",
     "UntrustedTextError",
+    "Usage",
     "UserMessage",
     "Verdict",
     "WeightVersionSpan",
@@ -193,11 +241,15 @@ __all__ = [
     "load_environment",
     "load_example_dataset",
     "load_results",
+    "log_level",
     "messages_to_printable",
+    "print_prompt_completions_sample",
+    "quiet_verifiers",
     "read_datums",
     "read_score",
     "read_verdict",
     "run_metrics",
+    "setup_logging",
     "stop",
     "summarize",
     "teardown",
@@ -209,11 +261,21 @@ __version__ = "0.1.0"
 
 
 _LATE = {
+    "GymnasiumEnv": "adapters",
+    "ReasoningGymEnv": "adapters",
+    "TextArenaEnv": "adapters",
     "JudgeRubric": "rubrics",
     "OpenAIChatCompletionsClient": "clients",
     "OpenAIChatCompletionsTokenClient": "clients",
     "LocalTokenizer": "tokenization",
 }
+_INSTEAD = {
+    "GymEnv": "GymnasiumEnv takes any object with reset and step",
+    "MCPEnv": "connect in setup_state of a ToolEnv and override call_tool",
+    "PythonEnv": "give a ToolEnv a tool that runs code where you trust it to run",
+    "SandboxEnv": "write a StatefulToolEnv whose update_tool_args hands your sandbox to the tools",
+}
+"""Classes of `verifiers` that are not here, and what to do instead."""
 
 
 def __dir__() -> list[str]:
@@ -222,5 +284,6 @@ def __dir__() -> list[str]:
 
 def __getattr__(name: str) -> Any:
     if name not in __all__:
-        raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
+        instead = f": {_INSTEAD[name]} (docs/migrating.md)" if name in _INSTEAD else ""
+        raise AttributeError(f"module {__name__!r} has no attribute {name!r}{instead}")
     return getattr(import_module(f"{__name__}.{_LATE.get(name, 'datums')}"), name)

@@ -13,7 +13,7 @@ import logging
 from collections.abc import Mapping
 from typing import Any, TypeAlias
 
-from openai import AsyncOpenAI
+from openai import AsyncOpenAI, OpenAI, Timeout
 
 from verifiers_tito.clients import OpenAIChatCompletionsClient
 from verifiers_tito.errors import ConfigError, Error, JudgeError, JudgeUnavailableError, RewardError
@@ -25,7 +25,7 @@ from verifiers_tito.rubrics.verdict import NO_SCORE, Verdict, read_score, read_v
 from verifiers_tito.transport import AUTHENTICATION_ERRORS
 from verifiers_tito.types import ClientConfig, SamplingArgs, State, UserMessage, content_to_text
 
-JudgeClient: TypeAlias = AsyncOpenAI | ClientConfig | OpenAIChatCompletionsClient
+JudgeClient: TypeAlias = AsyncOpenAI | OpenAI | ClientConfig | OpenAIChatCompletionsClient
 
 _logger = logging.getLogger(__name__)
 
@@ -35,7 +35,8 @@ class JudgeRubric(Rubric):
 
     It has no reward function of its own until one is added: yours, which names `judge`, or `is_right` (yes or no) or
     `points` (1 to 5), such as `rubric.add_reward_func(rubric.is_right)`. `judge_client` is an `AsyncOpenAI` (its
-    owner closes it) or a `ClientConfig`; without one, to judge is an error: no text goes to an address which nobody
+    owner closes it) or a `ClientConfig`; of a blocking `OpenAI`, address, key, headers and limits are taken, since to
+    wait for it would hold up every rollout. Without one, to judge is an error: no text goes to an address which nobody
     wrote down. Requests are tried again as often as the client says, `max_concurrent` run at a time. `judge_prompt`
     is a template with `{question}`, `{answer}` and `{response}`.
     """
@@ -55,7 +56,8 @@ class JudgeRubric(Rubric):
         if max_concurrent < 1:
             raise ConfigError(f"max_concurrent must be at least 1, got {max_concurrent}")
         self._client = _client(judge_client)
-        self.judge_client, self.judge_model = self._client.client if self._client else None, judge_model
+        self.judge_client = judge_client if isinstance(judge_client, OpenAI) else self._client and self._client.client
+        self.judge_model = judge_model
         self.judge_sampling_args = SamplingArgs(**(judge_sampling_args or {}))  # type: ignore[typeddict-item]
         self.judge_prompt = judge_prompt
         self._calls: SharedCalls[str] = SharedCalls(max_concurrent=max_concurrent)
@@ -125,9 +127,22 @@ def _client(given: JudgeClient | None) -> OpenAIChatCompletionsClient | None:
         return OpenAIChatCompletionsClient(given.client)
     if isinstance(given, AsyncOpenAI | ClientConfig):
         return OpenAIChatCompletionsClient(given)
+    if isinstance(given, OpenAI):
+        return OpenAIChatCompletionsClient(_configuration_of(given))
     raise ConfigError(
         "JudgeRubric takes a judge_client that is an AsyncOpenAI, or ClientConfig(base_url=..., api_key_var=...); "
         f"got {type(given).__name__}"
+    )
+
+
+def _configuration_of(client: OpenAI) -> ClientConfig:
+    total = client.timeout.read if isinstance(client.timeout, Timeout) else client.timeout
+    return ClientConfig(
+        base_url=str(client.base_url),
+        api_key=client.api_key,
+        extra_headers={name: value for name, value in client._custom_headers.items() if isinstance(value, str)},
+        max_retries=client.max_retries,
+        **({} if total is None else {"timeout": total}),
     )
 
 

@@ -1,5 +1,16 @@
 """The vocabulary of the library: messages, tools, responses, steps, state, configuration."""
 
+from verifiers_tito.types.annotations import (
+    ChatMessage,
+    ChatMessages,
+    DatasetBuilder,
+    GroupRewardFunc,
+    IndividualRewardFunc,
+    Info,
+    MessageType,
+    RewardFunc,
+    RolloutInput,
+)
 from verifiers_tito.types.config import ClientConfig
 from verifiers_tito.types.messages import (
     AssistantMessage,
@@ -41,23 +52,32 @@ from verifiers_tito.types.trajectory import StepTokens, TrajectoryStep, step_tok
 
 __all__ = [
     "AssistantMessage",
+    "ChatMessage",
+    "ChatMessages",
     "ClientConfig",
     "ContentPart",
     "ControlTextPolicy",
+    "DatasetBuilder",
     "EncodedTextChunk",
     "FallbackReason",
     "FinishReason",
     "GenericContentPart",
+    "GroupRewardFunc",
     "ImageUrlContentPart",
     "ImageUrlSource",
+    "IndividualRewardFunc",
+    "Info",
     "InputAudioContentPart",
     "InputAudioSource",
     "Message",
     "MessageContent",
+    "MessageType",
     "Messages",
     "ModelInput",
     "Response",
     "ResponseMessage",
+    "RewardFunc",
+    "RolloutInput",
     "Route",
     "SamplingArgs",
     "Served",

@@ -13,6 +13,17 @@ def concat_messages(parts: Iterable[Any]) -> Messages:
     return [message for part in parts for message in to_messages(part)]
 
 
+def normalize_messages(messages: Any, *, field_name: str = "messages") -> Messages:
+    """Message objects of a string, a message, or a list of messages and dicts. Errors name `field_name`."""
+    try:
+        return to_messages(messages)
+    except (TypeError, ValueError) as error:
+        raise type(error)(f"{field_name}: {error}") from error
+
+
+maybe_normalize_messages = normalize_messages
+
+
 def message_to_printable(message: Any) -> dict[str, Any]:
     """The message as a dict whose content is text: images, sounds and files become `[image_url]` and the like."""
     fields = {name: value for name, value in to_message(message).items() if value is not None}

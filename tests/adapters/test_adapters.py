@@ -1,0 +1,101 @@
+"""Environments of other packages, on the packages themselves; the model is a scripted fake."""
+
+from __future__ import annotations
+
+import sys
+from typing import Any
+
+import pytest
+
+import verifiers_tito as vf
+from tests.conftest import FAKE_MODEL, FakeMaker, locally
+from verifiers_tito.testing import FakeVLLM, replies_by_turn
+
+
+async def roll(env: vf.Environment, fake: FakeVLLM) -> vf.State:
+    config = vf.ClientConfig(base_url=fake.base_url, stitching=locally(fake))
+    async with vf.OpenAIChatCompletionsTokenClient(config) as client:
+        return await env.run_rollout(env.get_dataset(1)[0], client, FAKE_MODEL)
+
+
+class Countdown:
+    """A game: say numbers that bring what is left down to zero."""
+
+    def __init__(self) -> None:
+        self.left, self.is_closed = 0, False
+
+    def reset(self, *, seed: int) -> tuple[str, dict[str, Any]]:
+        self.left = seed
+        return f"{self.left} left", {}
+
+    def step(self, action: str) -> tuple[str, float, bool, bool, dict[str, Any]]:
+        self.left -= int(action)
+        return f"{self.left} left", 0.25, self.left == 0, False, {}
+
+    async def close(self) -> None:
+        self.is_closed = True
+
+
+async def test_a_gymnasium_game_opens_answers_and_rewards_each_turn(qwen3_fake: FakeMaker) -> None:
+    game = Countdown()
+    env = vf.GymnasiumEnv(lambda: game, num_train_examples=2, num_eval_examples=1, seed=5, max_turns=9)
+    assert [row["info"]["seed"] for row in [*env.get_dataset(), *env.get_eval_dataset()]] == [5, 6, 7]
+    async with qwen3_fake(replies_by_turn(["2", "3"])) as fake:
+        state = await roll(env, fake)
+    assert state["error"] is None
+    assert [m["content"] for m in [*state["prompt"], *state["completion"]]] == ["5 left", "2", "3 left", "3", "0 left"]
+    assert ([step["reward"] for step in state["trajectory"]], state["reward"]) == ([0.25, 0.25], 0.5)
+    assert (state["stop_condition"], game.is_closed, "game" in state) == ("has_final_env_response", True, False)
+
+
+async def test_the_action_of_the_last_turn_is_played_and_a_turn_without_one_is_not(qwen3_fake: FakeMaker) -> None:
+    game = Countdown()
+    env = vf.GymnasiumEnv(lambda: game, seed=5, max_turns=2, parser=vf.XMLParser(["answer"]))
+    async with qwen3_fake(replies_by_turn(["hm", "<answer>4</answer>"])) as fake:
+        state = await roll(env, fake)
+    assert "no action" in state["completion"][1]["content"]
+    assert [step["reward"] for step in state["trajectory"]] == [0.0, 0.25]
+    assert (game.left, state["stop_condition"]) == (1, "max_turns_reached")
+
+
+async def test_a_game_that_raises_ends_its_rollout_and_is_closed(qwen3_fake: FakeMaker) -> None:
+    game = Countdown()
+    async with qwen3_fake(replies_by_turn(["many"])) as fake:
+        state = await roll(vf.GymnasiumEnv(lambda: game, seed=5), fake)
+    assert isinstance(state["error"], vf.EnvironmentHookError)
+    assert (state["reward"], game.is_closed) == (None, True)
+
+
+@pytest.mark.parametrize("gym", ["leg_counting", ["leg_counting", {"name": "basic_arithmetic", "weight": 2.0}]])
+async def test_reasoning_gym_scores_its_own_tasks(qwen3_fake: FakeMaker, gym: Any) -> None:
+    pytest.importorskip("reasoning_gym", reason="the extra reasoning-gym is not installed")
+    env = vf.ReasoningGymEnv(gym=gym, num_train_examples=2, num_eval_examples=1, seed=3)
+    rows = [*env.get_dataset(), *env.get_eval_dataset()]
+    assert len({row["question"] for row in rows}) == 3
+    right = f"<answer>{rows[0]['answer']}</answer>"
+    for said, reward in ((right, 1.0), ("no idea", 0.0)):
+        async with qwen3_fake(replies_by_turn([said])) as fake:
+            state = await roll(env, fake)
+        assert (state["error"], state["reward"]) == (None, reward)
+
+
+def test_a_package_that_is_not_installed_is_named(monkeypatch: pytest.MonkeyPatch) -> None:
+    for package in ("reasoning_gym", "textarena"):
+        monkeypatch.setitem(sys.modules, package, None)
+    with pytest.raises(vf.ConfigError, match="pip install reasoning-gym"):
+        vf.ReasoningGymEnv(gym="leg_counting").get_dataset()
+    with pytest.raises(vf.ConfigError, match="pip install textarena"):
+        vf.TextArenaEnv(game="TowerOfHanoi-v0").make_env()
+
+
+async def test_a_textarena_game_is_played_to_its_end(qwen3_fake: FakeMaker) -> None:
+    pytest.importorskip("textarena", reason="the extra textarena is not installed")
+    moves = ["[A C]", "[A B]", "[C B]", "[A C]", "[B A]", "[B C]", "[A C]"]
+    env = vf.TextArenaEnv(game="TowerOfHanoi-v0", num_train_examples=1, num_eval_examples=0)
+    async with qwen3_fake(replies_by_turn(moves)) as fake:
+        state = await roll(env, fake)
+    assert state["error"] is None
+    assert "Tower of Hanoi" in state["prompt"][0]["content"]
+    said = [m["content"] for m in state["completion"] if m["role"] == "user"]
+    assert all(text.startswith("[GAME]") and "You have to move the disks" not in text for text in said[:-1])
+    assert (state["turn"], state["reward"], state["stop_condition"]) == (7, 1.0, "has_final_env_response")

@@ -1,0 +1,60 @@
+"""TextArena's games for one player. Needs the extra `textarena`.
+
+    ta.make(game) ──► reset, step, close ──► the shape of a Gymnasium game ──► `GymnasiumEnv`
+
+Games with words (Wordle, Hangman, ...) read word lists of nltk, which textarena tries to download where they are
+missing. Other games need nothing.
+"""
+
+from __future__ import annotations
+
+from typing import Any
+
+from verifiers_tito.adapters.gymnasium_env import GymnasiumEnv
+from verifiers_tito.errors import ConfigError
+
+
+class TextArenaEnv(GymnasiumEnv):
+    """`TextArenaEnv(game="GuessTheNumber-v0")`. The reward is the one the game gives when it ends, 0.0 before.
+
+    Without a parser the game sees the model's whole text, and looks for `[action]` in it.
+    """
+
+    def __init__(self, game: str, **kwargs: Any) -> None:
+        super().__init__(make_env=lambda: _Game(game), **kwargs)
+        self.game = game
+
+
+class _Game:
+    """One game, with the methods of Gymnasium."""
+
+    def __init__(self, game: str) -> None:
+        try:
+            import textarena  # noqa: PLC0415  an extra
+        except ImportError as error:
+            raise ConfigError("TextArenaEnv needs the extra textarena: pip install textarena") from error
+        try:
+            self._game = textarena.make(game)
+        except LookupError as error:
+            raise ConfigError(
+                f"{game} needs word lists: python -m nltk.downloader words averaged_perceptron_tagger_eng"
+            ) from error
+        self._seen = ""
+
+    def reset(self, *, seed: int) -> str:
+        self._game.reset(num_players=1, seed=seed)
+        return self._observe()
+
+    def step(self, action: Any) -> tuple[str, float, bool, bool, dict[str, Any]]:
+        ended, _ = self._game.step(str(action))
+        if not ended:
+            return self._observe().removeprefix(f"[Player] {action}").strip(), 0.0, False, False, {}
+        rewards, about = self._game.close()
+        return str(about[0].get("reason", "The game is over.")), float(rewards[0]), True, False, {}
+
+    def _observe(self) -> str:
+        """What is new: wrappers for single prompts repeat all that was said, the player's own words included."""
+        _, text = self._game.get_observation()
+        new = text.removeprefix(self._seen)
+        self._seen = text
+        return str(new).strip()
