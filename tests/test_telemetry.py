@@ -30,9 +30,12 @@ async def test_prometheus_reads_what_the_client_has_counted(busy_client: Any) ->
     registry = CollectorRegistry()
     export_to_prometheus(busy_client, registry)
     text = generate_latest(registry).decode()
-    assert 'tito_turns_total{served="chat/tokens"} 1.0' in text
-    assert f"tito_sampled_ids_total {float(busy_client.metrics().sampled_ids)}" in text
-    assert registry.get_sample_value("tito_requests_total", {"operation": "POST /v1/chat/completions"}) == 1.0
+    assert 'tito_turns_total{client="",served="chat/tokens"} 1.0' in text
+    assert f'tito_sampled_ids_total{{client=""}} {float(busy_client.metrics().sampled_ids)}' in text
+    assert (
+        registry.get_sample_value("tito_requests_total", {"client": "", "operation": "POST /v1/chat/completions"})
+        == 1.0
+    )
 
 
 async def test_opentelemetry_reads_what_the_client_has_counted(busy_client: Any) -> None:
@@ -49,16 +52,25 @@ async def test_opentelemetry_reads_what_the_client_has_counted(busy_client: Any)
         for point in metric.data.data_points
     }
     provider.shutdown()
-    assert found["tito_turns", "chat (first turn)"] == found["tito_turns", "chat/tokens"] == 1.0
-    assert found["tito_prompt_ids",] == busy_client.metrics().prompt_ids
+    assert found["tito_turns", "", "chat (first turn)"] == found["tito_turns", "", "chat/tokens"] == 1.0
+    assert found["tito_prompt_ids", ""] == busy_client.metrics().prompt_ids
+
+
+async def test_several_clients_are_told_apart_and_can_be_taken_off_again(busy_client: Any) -> None:
+    registry = CollectorRegistry()
+    collector = export_to_prometheus({"policy": busy_client, "judge": busy_client}, registry)
+    for name in ("policy", "judge"):
+        assert registry.get_sample_value("tito_turns_total", {"client": name, "served": "chat/tokens"}) == 1.0
+    registry.unregister(collector)
+    assert generate_latest(registry) == b""
 
 
 async def test_a_client_that_did_nothing_has_nothing_to_tell(qwen3_fake: FakeMaker) -> None:
     registry = CollectorRegistry()
     async with qwen3_fake(say("4")) as fake, vf.OpenAIChatCompletionsTokenClient(config_of(fake)) as client:
         export_to_prometheus(client, registry)
-        assert registry.get_sample_value("tito_sent_bytes_total") == 0.0
-        assert registry.get_sample_value("tito_turns_total", {"served": "chat/tokens"}) is None
+        assert registry.get_sample_value("tito_sent_bytes_total", {"client": ""}) == 0.0
+        assert registry.get_sample_value("tito_turns_total", {"client": "", "served": "chat/tokens"}) is None
 
 
 @pytest.mark.parametrize("extra", ["prometheus", "opentelemetry"])

@@ -1,14 +1,16 @@
 """A client's counters for the systems that watch services. They are read when somebody asks; a turn costs nothing more.
 
-export_to_prometheus(client)                  at /metrics of the process, as prometheus_client serves it
-export_to_opentelemetry(client, meter)        with every export of the meter's provider
+    export_to_prometheus(client)                  at /metrics of the process, as prometheus_client serves it
+    export_to_opentelemetry(client, meter)        with every export of the meter's provider
+
+Of several clients give a dict: its keys are the values of the label `client`.
 """
 
 from __future__ import annotations
 
 from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass, fields
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, TypeAlias
 
 from verifiers_tito.clients.metrics import ClientMetrics
 from verifiers_tito.errors import ConfigError
@@ -29,6 +31,9 @@ _LABELS = {
 }
 
 
+Clients: TypeAlias = "OpenAIChatCompletionsClient | Mapping[str, OpenAIChatCompletionsClient]"
+
+
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Sample:
     """One counter, or one of several that differ in a label."""
@@ -38,37 +43,40 @@ class Sample:
     value: float
 
 
-def samples(metrics: ClientMetrics) -> Iterator[Sample]:
-    """`tito_turns{served="chat/tokens"}`, `tito_sent_bytes`, ...: all counters under their names in `ClientMetrics`."""
+def samples(metrics: ClientMetrics, *, client: str = "") -> Iterator[Sample]:
+    """`tito_turns{client="", served="chat/tokens"}`, ...: all counters under their names in `ClientMetrics`."""
     for field in fields(metrics):
         value, name = getattr(metrics, field.name), PREFIX + field.name
         if field.name in _LABELS:
             for label, number in value.items():
-                yield Sample(name=name, labels={_LABELS[field.name]: label}, value=float(number))
+                yield Sample(name=name, labels={"client": client, _LABELS[field.name]: label}, value=float(number))
         else:
-            yield Sample(name=name, labels={}, value=float(value))
+            yield Sample(name=name, labels={"client": client}, value=float(value))
 
 
-def export_to_prometheus(client: OpenAIChatCompletionsClient, registry: CollectorRegistry | None = None) -> None:
-    """Registers the client's counters, with the process-wide registry unless one is given. Extra `prometheus`."""
+def export_to_prometheus(clients: Clients, registry: CollectorRegistry | None = None) -> Any:
+    """Registers the counters, with the process-wide registry unless one is given, as `tito_turns_total` and so on.
+    Returns what `registry.unregister` takes. Extra `prometheus`."""
     try:
         from prometheus_client import REGISTRY  # noqa: PLC0415  an extra
     except ImportError as error:
         raise ConfigError(_missing("prometheus")) from error
-    collector: Any = _Collector(client)  # which is what has `collect`
+    collector: Any = _Collector(_by_name(clients))  # which is what has `collect`
     (registry or REGISTRY).register(collector)
+    return collector
 
 
-def export_to_opentelemetry(client: OpenAIChatCompletionsClient, meter: Meter) -> None:
-    """Makes an observable counter for each of the client's. Extra `opentelemetry`."""
+def export_to_opentelemetry(clients: Clients, meter: Meter) -> None:
+    """Makes an observable counter for each of the counters. Once for a meter. Extra `opentelemetry`."""
     try:
         from opentelemetry.metrics import CallbackOptions, Observation  # noqa: PLC0415  an extra
     except ImportError as error:
         raise ConfigError(_missing("opentelemetry")) from error
+    by_name = _by_name(clients)
     for field in fields(ClientMetrics):
 
         def observe(options: CallbackOptions, name: str = PREFIX + field.name) -> Iterable[Observation]:
-            found = (sample for sample in samples(client.metrics()) if sample.name == name)
+            found = (sample for sample in _all(by_name) if sample.name == name)
             return [Observation(sample.value, dict(sample.labels)) for sample in found]
 
         meter.create_observable_counter(PREFIX + field.name, callbacks=[observe])
@@ -77,8 +85,8 @@ def export_to_opentelemetry(client: OpenAIChatCompletionsClient, meter: Meter) -
 class _Collector:
     """What a registry asks whenever it is read."""
 
-    def __init__(self, client: OpenAIChatCompletionsClient) -> None:
-        self._client = client
+    def __init__(self, clients: Mapping[str, OpenAIChatCompletionsClient]) -> None:
+        self._clients = clients
 
     def describe(self) -> list[Any]:
         """None by name: which labels there will be is not known yet."""
@@ -88,7 +96,7 @@ class _Collector:
         from prometheus_client.core import CounterMetricFamily  # noqa: PLC0415  an extra
 
         families: dict[str, Any] = {}
-        for sample in samples(self._client.metrics()):
+        for sample in _all(self._clients):
             name = sample.name
             if name not in families:
                 families[name] = CounterMetricFamily(
@@ -96,6 +104,15 @@ class _Collector:
                 )
             families[name].add_metric([*sample.labels.values()], sample.value)
         yield from families.values()
+
+
+def _by_name(clients: Clients) -> Mapping[str, OpenAIChatCompletionsClient]:
+    return clients if isinstance(clients, Mapping) else {"": clients}
+
+
+def _all(clients: Mapping[str, OpenAIChatCompletionsClient]) -> Iterator[Sample]:
+    for name, client in clients.items():
+        yield from samples(client.metrics(), client=name)
 
 
 def _missing(extra: str) -> str:

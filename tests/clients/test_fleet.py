@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import asyncio
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
 from typing import Any
 
 import pytest
@@ -60,7 +62,7 @@ async def test_the_rollouts_of_a_dead_server_go_on_at_another_one(
         assert response.message.tokens.prompt_ids[: len(before)] == before
         assert dying.is_out
         assert client.fleet.server_of(state) is client.fleet.server_of(fresh_state()) is other
-    assert "its rollouts move to the 1 servers that are left" in caplog.text
+    assert "its rollouts move to the 1 that are left" in caplog.text
 
 
 async def test_a_server_that_is_healthy_again_gets_rollouts_again(qwen3_fake: FakeMaker) -> None:
@@ -112,3 +114,35 @@ async def test_all_requests_of_a_rollout_carry_its_mark(qwen3_fake: FakeMaker) -
 def test_addresses_that_make_no_fleet_are_refused(urls: tuple[str, ...]) -> None:
     with pytest.raises(vf.ConfigError, match="base_url"):
         vf.ClientConfig(base_url=urls)
+
+
+async def test_a_gateway_that_has_nobody_behind_it_is_a_dead_server(qwen3_fake: FakeMaker) -> None:
+    async with qwen3_fake(say("4")) as fake, gateway_to_nobody() as address:
+        config = vf.ClientConfig(base_url=(address, fake.base_url), stitching=locally(fake), max_retries=3)
+        async with vf.OpenAIChatCompletionsTokenClient(config) as client:
+            response = await take_turn(client, fresh_state(), [QUESTION])
+            assert client.fleet.servers[0].is_out
+    assert response.served.retries == 2  # one at the gateway, and the move
+
+
+async def test_every_server_gets_one_chance_a_turn(qwen3_fake: FakeMaker) -> None:
+    config = vf.ClientConfig(base_url=("http://127.0.0.1:9/v1", "http://127.0.0.1:8/v1"), max_retries=1)
+    async with vf.OpenAIChatCompletionsTokenClient(config) as client:
+        with pytest.raises(vf.ModelError, match="cannot be reached"):
+            await take_turn(client, fresh_state(), [QUESTION])
+        assert client.metrics().failed_turns == {"ServerUnreachableError": 1}
+
+
+@asynccontextmanager
+async def gateway_to_nobody() -> AsyncIterator[str]:
+    """Answers 502 to everything."""
+
+    async def answer(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        await reader.readuntil(b"\r\n\r\n")
+        writer.write(b"HTTP/1.1 502 Bad Gateway\r\ncontent-length: 0\r\nconnection: close\r\n\r\n")
+        await writer.drain()
+        writer.close()
+
+    server = await asyncio.start_server(answer, "127.0.0.1", 0)
+    async with server:
+        yield f"http://127.0.0.1:{server.sockets[0].getsockname()[1]}/v1"

@@ -116,7 +116,7 @@ async def test_each_attempt_has_an_id_of_its_own_and_retries_are_counted() -> No
     assert await retrying.run(attempts.send, budget=budget) == b"answer"
     assert len(set(attempts.ids)) == 3
     assert retrying.counts == {"ServerUnreachableError": 1, "ServerError": 1}
-    assert (budget.left, budget.used, budget.outages) == (3, 2, 1)
+    assert (budget.left, budget.used, retrying.outages) == (3, 2, 1)
 
 
 async def test_what_cannot_be_helped_is_raised_at_once() -> None:
@@ -168,6 +168,17 @@ async def test_an_attempt_whose_connection_broke_is_ended_before_the_next_begins
 
     await quick().run(attempts.send, end=end)
     assert ended == attempts.ids[:1]  # a server that answers "busy" runs nothing
+
+
+async def test_the_last_attempt_is_ended_too() -> None:
+    attempts, ended = Attempts(GONE), []
+
+    async def end(request_id: str) -> None:
+        ended.append(request_id)
+
+    with pytest.raises(ServerUnreachableError):
+        await quick(most_retries=0).run(attempts.send, end=end)
+    assert ended == attempts.ids
 
 
 async def test_a_cancelled_request_is_not_tried_again() -> None:

@@ -9,12 +9,13 @@ from typing import Any, TypeVar
 import msgspec
 
 from verifiers_tito.errors import InvalidModelResponseError
-from verifiers_tito.transport import RequestRefusedError, Server, ServerError, decode
+from verifiers_tito.transport import AUTHENTICATION_ERRORS, RequestRefusedError, Server, ServerError, decode
 from verifiers_tito.wire import routes
 from verifiers_tito.wire.answers import ModelsAnswer, ServedModel, TokenRouteCapabilities
 
 AnswerT = TypeVar("AnswerT")
 
+_RETRIES = 2
 _NOT_ANSWERED = (RequestRefusedError, ServerError, InvalidModelResponseError)
 """The server is there, but has no answer to this that can be read."""
 
@@ -66,12 +67,17 @@ class Introduction:
 
 async def introduce(server: Server) -> Introduction:
     """Asks everything at once. Raises where the server cannot be reached or refuses the key."""
-    version, models, paths, capabilities = await asyncio.gather(
-        _ask(server, routes.VERSION, _VersionAnswer),
-        _ask(server, routes.MODELS, ModelsAnswer),
-        _ask(server, routes.OPENAPI, _OpenApiAnswer),
-        _ask(server, routes.CHAT_TOKENS, TokenRouteCapabilities),
-    )
+    try:
+        async with asyncio.TaskGroup() as asking:
+            asked = (
+                asking.create_task(_ask(server, routes.VERSION, _VersionAnswer)),
+                asking.create_task(_ask(server, routes.MODELS, ModelsAnswer, needs_key=True)),
+                asking.create_task(_ask(server, routes.OPENAPI, _OpenApiAnswer)),
+                asking.create_task(_ask(server, routes.CHAT_TOKENS, TokenRouteCapabilities)),
+            )
+    except ExceptionGroup as failures:
+        raise failures.exceptions[0] from None
+    version, models, paths, capabilities = (task.result() for task in asked)
     told = capabilities if isinstance(capabilities, TokenRouteCapabilities) else None
     return Introduction(
         vllm_version=version.version if isinstance(version, _VersionAnswer) else (told and told.vllm_version) or "",
@@ -83,9 +89,11 @@ async def introduce(server: Server) -> Introduction:
     )
 
 
-async def _ask(server: Server, path: str, answer_type: type[AnswerT]) -> AnswerT | str:
-    """The answer, or why there is none."""
+async def _ask(server: Server, path: str, answer_type: type[AnswerT], *, needs_key: bool = False) -> AnswerT | str:
+    """The answer, or why there is none. A gateway may keep a path to itself: that says nothing of the key, unless it
+    is one that the key is for."""
+    not_answered = _NOT_ANSWERED if needs_key else (*_NOT_ANSWERED, *AUTHENTICATION_ERRORS)
     try:
-        return decode(await server.get(path), answer_type, operation=f"GET {path}")
-    except _NOT_ANSWERED as error:
+        return decode(await server.get(path, most_retries=_RETRIES), answer_type, operation=f"GET {path}")
+    except not_answered as error:
         return " ".join(str(error).split())

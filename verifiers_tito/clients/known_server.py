@@ -1,7 +1,7 @@
 """One server of a client, and what the client has found out about it: what it told, and which routes it takes.
 
 The first turn does not wait for that, it is asked meanwhile. After an outage another server may stand at the address,
-so everything is found out anew.
+so this is found out anew.
 """
 
 from __future__ import annotations
@@ -28,9 +28,12 @@ class KnownServer:
         self.routes = RouteChoice(wanted)
         self._asked: asyncio.Task[Introduction] | None = None
         self._is_slow = False
+        self._outages = server.outages
 
     def ask(self) -> asyncio.Task[Introduction]:
-        """Begins to ask the server about itself, unless that was done."""
+        """Begins to ask the server about itself, unless that was done and it has been there ever since."""
+        if self._outages != self.server.outages:
+            self._start_over()
         if self._asked is None or self._asked.cancelled():
             self._asked = asyncio.create_task(self._ask())
         return self._asked
@@ -38,9 +41,10 @@ class KnownServer:
     async def introduction(self) -> Introduction:
         """What the server told, or as good as nothing where it does not tell in time."""
         asked = self.ask()
-        if not self._is_slow:
+        while not self._is_slow and not asked.done():
             await asyncio.wait((asked,), timeout=_PATIENCE_SECONDS)
             self._is_slow = not asked.done()
+            asked = self.ask()  # another one, where the server went away meanwhile
         return asked.result() if asked.done() and not asked.cancelled() else Introduction()
 
     def rule_out(self, way: TokenRoute, error: ModelError) -> None:
@@ -50,11 +54,6 @@ class KnownServer:
         self.routes.rule_out(way, error)
         if was_there:
             self.forget_introduction()
-
-    def start_over(self) -> None:
-        """Another server may answer at this address from now on."""
-        self.routes.start_over()
-        self.forget_introduction()
 
     def forget_introduction(self) -> None:
         self._is_slow = False
@@ -68,11 +67,19 @@ class KnownServer:
             self._asked.cancel()
             await asyncio.wait((self._asked,))
 
+    def _start_over(self) -> None:
+        """Another server may answer at this address from now on."""
+        self._outages = self.server.outages
+        self.routes.start_over()
+        self.forget_introduction()
+
     async def _ask(self) -> Introduction:
         try:
             told = await introduce(self.server)
-        except (Error, *AUTHENTICATION_ERRORS):
-            self._asked = None  # the turns will say so, too, and the next one asks again
+        except AUTHENTICATION_ERRORS:
+            return Introduction()  # the turns will say so, too
+        except Error:
+            self._asked = None  # and the next turn asks again
             return Introduction()
         self.routes.learn(told)
         self.server.abort_path = next((path for path in ABORT if path in (told.paths or ())), "")

@@ -18,7 +18,7 @@ from pydantic import PrivateAttr, SerializerFunctionWrapHandler, model_serialize
 
 from verifiers_tito.errors import InvalidModelResponseError
 from verifiers_tito.types import Served
-from verifiers_tito.wire.answers import ChatAnswer, ChoiceAnswer
+from verifiers_tito.wire.answers import ChatAnswer, ChoiceAnswer, UsageAnswer
 
 
 class LazyChoice(Choice):
@@ -75,7 +75,7 @@ def native_completion(body: bytes, answer: ChatAnswer, served: Served) -> Native
         created=answer.created,
         model=answer.model,
         object="chat.completion",
-        usage=CompletionUsage.model_validate(msgspec.to_builtins(answer.usage)) if answer.usage else None,
+        usage=_usage(answer.usage) if answer.usage else None,
         prompt_token_ids=answer.prompt_token_ids,
     )
     completion._answer = answer
@@ -91,6 +91,12 @@ def answer_of(completion: ChatCompletion) -> ChatAnswer:
         return msgspec.convert(completion.model_dump(), ChatAnswer, strict=False)
     except msgspec.ValidationError as error:
         raise InvalidModelResponseError(f"the completion cannot be read: {error}") from error
+
+
+def _usage(usage: UsageAnswer) -> CompletionUsage:
+    """vLLM may leave the number of sampled tokens out."""
+    counts = {**msgspec.to_builtins(usage), "completion_tokens": usage.completion_tokens or 0}
+    return CompletionUsage.model_validate(counts)
 
 
 def _lazy_choice(body: bytes, position: int, answer: ChoiceAnswer) -> LazyChoice:

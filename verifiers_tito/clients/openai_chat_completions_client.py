@@ -20,7 +20,6 @@ from verifiers_tito.transport import (
     ModelNotServedError,
     RetryBudget,
     Server,
-    ServerUnreachableError,
     Traffic,
     TurnAbortedError,
     connect,
@@ -155,21 +154,22 @@ class OpenAIChatCompletionsClient(Client[AsyncOpenAI, OpenAIChatMessages, OpenAI
         budget: RetryBudget,
         complete: Callable[[Server], Awaitable[NativeCompletion]],
     ) -> NativeCompletion:
-        """One turn on the rollout's server or, where that does not answer any more, on another one. It is counted."""
-        used, started = budget.used, time.perf_counter()
+        """One turn on the rollout's server or, where that does not answer any more, on another one, each once. It is
+        counted, a move as a retry."""
+        used, started, tried = budget.used, time.perf_counter(), 0
         while True:
-            server = self.fleet.server_of(state)
+            server, tried = self.fleet.server_of(state), tried + 1
             try:
                 with server.taking_a_turn():
                     completion = await complete(server)
                 break
-            except ServerUnreachableError as error:
-                if not self.fleet.take_out(server, error):
+            except Exception as error:
+                may_move = isinstance(error, Error) and tried < len(self.fleet.servers) and budget.left > 0
+                if not may_move or not self.fleet.take_out(server, cast(Error, error)):
                     self._counts.failed[type(error).__name__] += 1
                     raise
-            except Exception as error:
-                self._counts.failed[type(error).__name__] += 1
-                raise
+                self._traffic.retries[type(error).__name__] += 1
+                budget.spend()
         if budget.used > used:
             completion.note(retries=budget.used - used)
         self._count(completion, seconds=time.perf_counter() - started)
@@ -177,6 +177,8 @@ class OpenAIChatCompletionsClient(Client[AsyncOpenAI, OpenAIChatMessages, OpenAI
 
     def _count(self, completion: NativeCompletion, *, seconds: float) -> None:
         usage = completion.answer.usage or UsageAnswer()
+        if usage.prompt_tokens_details is not None:
+            completion.note(cached_ids=usage.prompt_tokens_details.cached_tokens)
         self._counts.answered(
             completion.served,
             prompt_ids=usage.prompt_tokens,

@@ -140,23 +140,15 @@ class OpenAIChatCompletionsTokenClient(OpenAIChatCompletionsClient):
         return await self._take_turn(state, turn.budget, complete)
 
     async def _complete_on(self, known: KnownServer, turn: Turn) -> NativeCompletion:
-        """The turn, with what the server says of itself. After an outage that is asked anew."""
-        outages = turn.budget.outages
+        """The turn, with what the server says of itself."""
         known.ask()
-        try:
-            completion = await self._complete_turn(known, turn)
-        except ServerUnreachableError:
-            known.start_over()
-            raise
-        if turn.budget.outages > outages:
-            known.start_over()
+        completion = await self._complete_turn(known, turn)
         told = await known.introduction()
         check_vocabulary(completion.answer, told.vocabulary_size)
         return completion.note(
             server_version=told.vllm_version,
             logprobs_mode=told.logprobs_mode,
             weight_versions=_weight_versions(completion.answer),
-            cached_ids=_cached_ids(completion.answer),
         )
 
     async def _complete_turn(self, known: KnownServer, turn: Turn) -> NativeCompletion:
@@ -343,12 +335,6 @@ def _with_prompt_noted(completion: NativeCompletion, turn: Turn) -> NativeComple
     return completion.note(
         prefix_digest=run.digest.hexdigest(), retokenized_ids=0 if turn.is_first else len(prompt_ids)
     )
-
-
-def _cached_ids(answer: ChatAnswer) -> int | None:
-    """What the server found in its prefix cache, where it says so."""
-    details = answer.usage.prompt_tokens_details if answer.usage else None
-    return details.cached_tokens if details else None
 
 
 def _weight_versions(answer: ChatAnswer) -> tuple[WeightVersionSpan, ...]:

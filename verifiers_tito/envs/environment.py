@@ -180,8 +180,10 @@ class Environment(GeneratingEnvironment):
         """One rollout, scored by the rubric."""
         self.rubric.require_no_group_functions()
         state = await self.rollout(input, client, model, sampling_args)
-        await self.rubric.score_rollout(state)
-        await clean_up(self.rubric, state)
+        try:
+            await self.rubric.score_rollout(state)
+        finally:
+            await clean_up(self.rubric, state)
         return state
 
     async def run_group(

@@ -215,7 +215,7 @@ class FakeChat:
         stream = bool(body.stream)
         try:
             check_prompt_echo(body.prompt_echo, stream=stream)
-            check_logprobs_form(body.logprobs_form, stream=stream, top_logprobs=body.top_logprobs)
+            check_logprobs_form(body.logprobs_form, body)
             return check_token_ids(body.tokens, vocabulary_size=self._tokenizer.vocabulary_size)
         except TokenIdsError as exc:
             raise RefusalError(str(exc), param="tokens") from exc

@@ -25,6 +25,8 @@ EMPTY: Mapping[str, str] = MappingProxyType({})
 
 _NOT_NOW = (408, 409, 425, 429)
 """Timeouts, conflicts and limits."""
+_NOBODY_BEHIND = (502, 503, 504)
+"""What gateways answer for a server that is gone."""
 _OVERLONG = re.compile(
     r"maximum context length"
     r"|longer than the maximum model length"
@@ -40,19 +42,29 @@ class ServerUnreachableError(ModelError):
 
     retryable = True
     may_be_tried_again = True
+    means_absence = True
     retry_after: float | None = None
 
 
 class ServerError(ModelError):
     """The server answered with a 5xx or asked to come back later: `retry_after` seconds, where it said when.
-    `may_be_tried_again` is false where it said not to."""
+    `may_be_tried_again` is false where it said not to, `means_absence` true where something in front of the server says
+    that nobody is behind it."""
 
     retryable = True
 
-    def __init__(self, message: str, *, retry_after: float | None = None, may_be_tried_again: bool = True) -> None:
+    def __init__(
+        self,
+        message: str,
+        *,
+        retry_after: float | None = None,
+        may_be_tried_again: bool = True,
+        means_absence: bool = False,
+    ) -> None:
         super().__init__(message)
         self.retry_after = retry_after
         self.may_be_tried_again = may_be_tried_again
+        self.means_absence = means_absence
 
 
 class TurnAbortedError(ServerError):
@@ -107,7 +119,12 @@ def map_status(status: int, body: bytes, *, headers: Mapping[str, str] = EMPTY, 
         return ModelNotServedError(message)
     if status in _NOT_NOW or status >= 500:
         forbidden = headers.get("x-should-retry") == "false"
-        return ServerError(message, retry_after=_retry_after(headers), may_be_tried_again=not forbidden)
+        return ServerError(
+            message,
+            retry_after=_retry_after(headers),
+            may_be_tried_again=not forbidden,
+            means_absence=status in _NOBODY_BEHIND,
+        )
     return RequestRefusedError(message)
 
 

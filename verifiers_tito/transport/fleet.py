@@ -14,7 +14,8 @@ import zlib
 from collections.abc import Mapping, MutableMapping, Sequence
 from typing import Any
 
-from verifiers_tito.transport.error_mapping import ServerUnreachableError
+from verifiers_tito.errors import Error
+from verifiers_tito.transport.error_mapping import ServerError, ServerUnreachableError
 from verifiers_tito.transport.server import Server
 
 SERVER_KEY = "_server"
@@ -36,6 +37,7 @@ class Fleet:
         self._session_header = session_header
         self._data_parallel_size = data_parallel_size
         self._watches: dict[Server, asyncio.Task[None]] = {}
+        self._is_closed = False
         for server in self.servers:
             server.has_stand_in = lambda server=server: self._has_stand_in(server)  # type: ignore[misc]
 
@@ -57,29 +59,34 @@ class Fleet:
             headers[DATA_PARALLEL_RANK] = str(zlib.crc32(trajectory_id.encode()) % self._data_parallel_size)
         return headers
 
-    def take_out(self, server: Server, error: ServerUnreachableError) -> bool:
-        """Takes a server out that did not answer. False, and nothing is done, where no other one is left."""
-        if not self._has_stand_in(server):
+    def take_out(self, server: Server, error: Error) -> bool:
+        """Takes a server out that did not answer. False, and nothing is done, where no other one is left, or `error`
+        does not mean that nobody is there."""
+        if not getattr(error, "means_absence", False) or self._is_closed or not self._has_stand_in(server):
             return False
         if not server.is_out:
             server.is_out = True
             left = sum(not other.is_out for other in self.servers)
-            _logger.warning("%s; its rollouts move to the %d servers that are left", error, left)
+            words = "the server at %s is taken out, its rollouts move to the %d that are left: %s"
+            _logger.warning(words, server.base_url, left, error)
             self._watches[server] = asyncio.create_task(self._watch(server))
         return True
 
     async def post(self, path: str, body: Mapping[str, Any]) -> bytes:
         """The answer of whichever server there is: for what all of them answer alike, such as `/tokenize`."""
+        tried: list[Server] = []
         while True:
             server = self._least_loaded()
+            tried.append(server)
             try:
                 return await server.post(path, body)
-            except ServerUnreachableError as error:
-                if not self.take_out(server, error):
+            except (ServerUnreachableError, ServerError) as error:
+                if len(tried) == len(self.servers) or not self.take_out(server, error):
                     raise
 
     async def close(self) -> None:
         """Stops watching servers that are out."""
+        self._is_closed = True
         for watch in self._watches.values():
             watch.cancel()
         await asyncio.gather(*self._watches.values(), return_exceptions=True)
@@ -94,8 +101,9 @@ class Fleet:
     async def _watch(self, server: Server) -> None:
         """Puts a server in again once it is healthy."""
         pause_seconds = _FIRST_PAUSE_SECONDS
+        await asyncio.sleep(pause_seconds)
         while not await server.is_healthy():
-            await asyncio.sleep(pause_seconds)
             pause_seconds = min(2 * pause_seconds, _LONGEST_PAUSE_SECONDS)
+            await asyncio.sleep(pause_seconds)
         server.is_out = False
         _logger.warning("the server at %s is back", server.base_url)

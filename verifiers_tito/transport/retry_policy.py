@@ -38,16 +38,14 @@ class Wait:
 
 @dataclass(slots=True, kw_only=True)
 class RetryBudget:
-    """How many retries one rollout has left, how many it took, and how often nobody had answered."""
+    """How many retries one rollout has left, and how many it took."""
 
     left: int
     used: int = 0
-    outages: int = 0
 
-    def spend(self, error: Error) -> None:
+    def spend(self) -> None:
         self.left -= 1
         self.used += 1
-        self.outages += isinstance(error, ServerUnreachableError)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -77,11 +75,11 @@ class RetryPolicy:
             return GiveUp.NO_RETRY_LEFT
         if situation.left is not None and situation.left <= 0:
             return GiveUp.ROLLOUT_SPENT
-        if isinstance(error, ServerUnreachableError):
-            if situation.has_stand_in and situation.retries >= RETRIES_BEFORE_MOVING:
-                return GiveUp.STAND_IN_TAKES_OVER
-            if not situation.has_answered and situation.retries >= RETRIES_WITHOUT_AN_ANSWER:
-                return GiveUp.NEVER_ANSWERED
+        if error.means_absence and situation.has_stand_in and situation.retries >= RETRIES_BEFORE_MOVING:
+            return GiveUp.STAND_IN_TAKES_OVER
+        unanswered = isinstance(error, ServerUnreachableError) and not situation.has_answered
+        if unanswered and situation.retries >= RETRIES_WITHOUT_AN_ANSWER:
+            return GiveUp.NEVER_ANSWERED
         if error.retry_after is not None:
             return Wait(error.retry_after) if error.retry_after <= LONGEST_PATIENCE else GiveUp.WAIT_TOO_LONG
         seconds = min(self.first_seconds * 2 ** min(situation.retries, 30), self.longest_seconds)

@@ -31,11 +31,14 @@ async def _nothing_to_end(request_id: str) -> None:
 
 @dataclass(slots=True, kw_only=True)
 class Retrying:
-    """One server's retries, counted in `counts` by what they followed, and whether the server has ever answered."""
+    """One server's retries, counted in `counts` by what they followed. `has_answered`: ever. `outages` are the times
+    that it stopped answering: another server may stand at its address since."""
 
     policy: RetryPolicy
     counts: Counter[str]
     has_answered: bool = False
+    outages: int = 0
+    _is_down: bool = False
     _silent_until: float = 0.0
     _random: random.Random = field(default_factory=random.SystemRandom)
 
@@ -55,7 +58,12 @@ class Retrying:
             try:
                 answer = await send(request_id)
             except Error as error:
-                self.has_answered = self.has_answered or not isinstance(error, ServerUnreachableError)
+                if isinstance(error, ServerUnreachableError):
+                    self.outages += not self._is_down
+                    self._is_down = True
+                    await end(request_id)
+                else:
+                    self.has_answered = True
                 situation = Situation(
                     retries=retries,
                     left=None if budget is None else budget.left,
@@ -71,11 +79,9 @@ class Retrying:
                 self.counts[type(error).__name__] += 1
                 self._tell(error, retries, decision.seconds)
                 if budget is not None:
-                    budget.spend(error)
-                if isinstance(error, ServerUnreachableError):
-                    await end(request_id)
+                    budget.spend()
             else:
-                self.has_answered = True
+                self.has_answered, self._is_down = True, False
                 return answer
             await asyncio.sleep(decision.seconds)
 

@@ -36,9 +36,9 @@ def _accept(answer: bytes) -> None:
 class Server:
     """An address, and what is remembered of it.
 
-    `turns` are under way at the moment, `rollouts` have begun here. `is_out` is set while it is known not to answer,
-    and `has_stand_in` tells whether another server would take its rollouts. `abort_path` is where a request is given
-    up by its id, "" where the server has no such route.
+    `turns` are under way at the moment, `rollouts` have been sent here. `is_out` is set while it is known not to
+    answer, and `has_stand_in` tells whether another server would take its rollouts. `abort_path` is where a request
+    is given up by its id, "" where the server has no such route.
     """
 
     def __init__(self, provider: AsyncOpenAI, *, traffic: Traffic | None = None) -> None:
@@ -97,8 +97,8 @@ class Server:
 
         return await self._retrying.run(send, budget=budget, has_stand_in=self.has_stand_in, end=self._end)
 
-    async def get(self, path: str) -> bytes:
-        """The raw answer to a GET of `path`, or one of our errors."""
+    async def get(self, path: str, *, most_retries: int | None = None) -> bytes:
+        """The raw answer to a GET of `path`, or one of our errors. None: it is tried as often as a turn."""
 
         async def send(request_id: str) -> bytes:
             options: Any = {"headers": {REQUEST_ID: request_id}, "max_retries": 0}
@@ -107,16 +107,22 @@ class Server:
             self._traffic.answered(f"GET {path}", sent=0, received=len(answer))
             return answer
 
-        return await self._retrying.run(send, has_stand_in=self.has_stand_in)
+        budget = None if most_retries is None else RetryBudget(left=most_retries)
+        return await self._retrying.run(send, budget=budget, has_stand_in=self.has_stand_in)
+
+    @property
+    def outages(self) -> int:
+        """How often it stopped answering."""
+        return self._retrying.outages
 
     async def is_healthy(self) -> bool:
-        """Whether it says so now; asked once, not again."""
+        """Whether it answers now, be it that it does not tell us how it is; asked once, not again."""
         options: Any = {"max_retries": 0, "timeout": _HEALTH_SECONDS}
         try:
             await self.provider.get(self._url(HEALTH), cast_to=bytes, options=options)
         except openai.APIStatusError as error:
-            return error.status_code in (404, 405)  # it is there, and has no such route
-        except openai.OpenAIError:
+            return error.status_code < 500
+        except (openai.OpenAIError, OSError, RuntimeError):  # the last: connections that were closed for good
             return False
         return True
 

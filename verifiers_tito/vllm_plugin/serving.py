@@ -119,9 +119,7 @@ class TokensRendering:
         stream = bool(getattr(request, "stream", None))
         try:
             echo = check_prompt_echo(request.prompt_echo, stream=stream)
-            check_logprobs_form(
-                request.logprobs_form, stream=stream, top_logprobs=getattr(request, "top_logprobs", None)
-            )
+            check_logprobs_form(request.logprobs_form, request)
             vocabulary = vocabulary_size(self.chat.online_renderer)
             tokens = check_token_ids(request.tokens, vocabulary_size=vocabulary)
         except (PromptEchoError, LogprobsFormError, TokenIdsError) as exc:

@@ -19,15 +19,20 @@ class LogprobsFormError(ValueError):
     """`logprobs_form` of a request cannot be followed. The server answers 400 with this message."""
 
 
-def check_logprobs_form(value: object, *, stream: bool, top_logprobs: object) -> LogprobsForm:
-    """The form that a request asks for, `OBJECTS` where it does not say (or says null), else `LogprobsFormError`."""
+def check_logprobs_form(value: object, request: object) -> LogprobsForm:
+    """The form that a request asks for, `OBJECTS` where it does not say (or says null), else `LogprobsFormError`.
+    `request` has a chat completion's other fields as attributes."""
     if value is None:
         return LogprobsForm.OBJECTS
     if not isinstance(value, str) or value not in set(LogprobsForm):
         allowed = " or ".join(f'"{form}"' for form in LogprobsForm)
         raise LogprobsFormError(f"logprobs_form must be {allowed}, got {value!r:.40}")
-    if value == LogprobsForm.ARRAY and stream:
-        raise LogprobsFormError('logprobs_form "array" cannot be streamed: ask for "objects", or leave out stream')
-    if value == LogprobsForm.ARRAY and top_logprobs:
-        raise LogprobsFormError('logprobs_form "array" has no room for top_logprobs: ask for "objects"')
+    if value == LogprobsForm.ARRAY:
+        if getattr(request, "stream", None):
+            raise LogprobsFormError('logprobs_form "array" cannot be streamed: ask for "objects", or leave out stream')
+        for alternatives in ("top_logprobs", "logprob_token_ids"):
+            if getattr(request, alternatives, None):
+                raise LogprobsFormError(f'logprobs_form "array" has no room for {alternatives}: ask for "objects"')
+        if not getattr(request, "return_token_ids", None):
+            raise LogprobsFormError('logprobs_form "array" goes with the ids: set return_token_ids')
     return LogprobsForm(value)

@@ -51,7 +51,8 @@ class TokenRoute:
 
 def _tokens(chat: Mapping[str, Any], token_ids: msgspec.Raw) -> dict[str, Any]:
     body = tokens_body(chat, token_ids, prompt_echo=PromptEcho.DIGEST)
-    return body if chat.get("top_logprobs") else {**body, "logprobs_form": LogprobsForm.ARRAY}
+    has_alternatives = chat.get("top_logprobs") or chat.get("logprob_token_ids")
+    return body if has_alternatives else {**body, "logprobs_form": LogprobsForm.ARRAY}
 
 
 def _kv(chat: Mapping[str, Any], token_ids: msgspec.Raw) -> dict[str, Any]:
