@@ -18,6 +18,7 @@ from collections.abc import Callable, Sequence
 from pathlib import Path
 
 from verifiers_tito.bundled import bundled_folder
+from verifiers_tito.commands import rollout
 from verifiers_tito.errors import ConfigError, Error
 from verifiers_tito.local.models import LOCAL_MODELS, LocalModel, build_model, local_model
 from verifiers_tito.local.serve import serve_until_stopped
@@ -39,6 +40,7 @@ def main(argv: Sequence[str] | None = None) -> int:
     cut = words.index("--") if "--" in words else len(words)
     arguments = _parser().parse_args(words[:cut])
     arguments.server_arguments = tuple(words[cut + 1 :])
+    arguments.words = tuple(words[1:cut])
     return _exit_code(arguments.subcommand, lambda: arguments.run(arguments))
 
 
@@ -70,6 +72,7 @@ def _parser() -> argparse.ArgumentParser:
     _add_model(subcommands)
     _add_serve(subcommands)
     _add_doctor(subcommands)
+    rollout.add_to(subcommands).set_defaults(run=run_rollout)
     subcommands.add_parser("demo", help="play guessing games token-in/token-out; `tito demo --help`", add_help=False)
     return parser
 
@@ -161,6 +164,12 @@ def run_doctor(arguments: argparse.Namespace) -> int:
     else:
         print_report(report, sys.stdout)
     return 0 if report.token_in_works else 1
+
+
+def run_rollout(arguments: argparse.Namespace) -> int:
+    """Runs rollouts of an environment; 0 if all of them finished."""
+    _refuse_server_arguments(arguments)
+    return rollout.run(arguments, words=arguments.words, api_key=_api_key(arguments.api_key_env))
 
 
 def models_folder() -> Path:
