@@ -18,7 +18,7 @@ from collections.abc import Callable, Sequence
 from pathlib import Path
 
 from verifiers_tito.bundled import bundled_folder
-from verifiers_tito.commands import rollout
+from verifiers_tito.commands import init, rollout, show
 from verifiers_tito.errors import ConfigError, Error
 from verifiers_tito.local.models import LOCAL_MODELS, LocalModel, build_model, local_model
 from verifiers_tito.local.serve import serve_until_stopped
@@ -73,6 +73,8 @@ def _parser() -> argparse.ArgumentParser:
     _add_serve(subcommands)
     _add_doctor(subcommands)
     rollout.add_to(subcommands).set_defaults(run=run_rollout)
+    show.add_to(subcommands).set_defaults(run=run_show)
+    init.add_to(subcommands).set_defaults(run=run_init)
     subcommands.add_parser("demo", help="play guessing games token-in/token-out; `tito demo --help`", add_help=False)
     return parser
 
@@ -170,6 +172,18 @@ def run_rollout(arguments: argparse.Namespace) -> int:
     """Runs rollouts of an environment; 0 if all of them finished."""
     _refuse_server_arguments(arguments)
     return rollout.run(arguments, words=arguments.words, api_key=_api_key(arguments.api_key_env))
+
+
+def run_show(arguments: argparse.Namespace) -> int:
+    """Prints saved rollouts."""
+    _refuse_server_arguments(arguments)
+    return show.run(arguments)
+
+
+def run_init(arguments: argparse.Namespace) -> int:
+    """Writes a new environment and prints what to do with it."""
+    _refuse_server_arguments(arguments)
+    return init.run(arguments)
 
 
 def models_folder() -> Path:

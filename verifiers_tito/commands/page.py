@@ -11,11 +11,14 @@ from collections.abc import Iterable
 from typing import TextIO
 
 from rich.console import Console, RenderableType
+from rich.padding import Padding
 from rich.table import Table
 from rich.text import Text
 
 PIPE_WIDTH = 120
 """In characters: a pipe has no width of its own."""
+GOOD, BAD = "green", "yellow"
+_INDENT = "  "
 _KEPT = "\n\t"
 _HIDDEN = ("Cc", "Cf", "Cs", "Zl", "Zp")
 """Unicode's categories of what is no visible character: controls, marks that turn the order of letters round, halves of
@@ -53,6 +56,13 @@ class Page:
         if not self._is_terminal:  # tables are padded to the right
             written = "".join(f"{line.rstrip()}\n" for line in written.split("\n")[:-1])
         self._stream.write(written)
+
+    def block(self, text: str, *, style: str = "") -> None:
+        """A text, indented. On a terminal it is wrapped; elsewhere its lines stay as long as they are."""
+        if self._is_terminal:
+            self.print(Padding(Text(text, style=style), (0, 0, 0, len(_INDENT))))
+        else:
+            self.print("\n".join(f"{_INDENT}{line}" for line in text.split("\n")))
 
 
 def labelled(rows: Iterable[tuple[str, str, str]]) -> Table:

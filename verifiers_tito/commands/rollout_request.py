@@ -117,7 +117,7 @@ def _add_server(parser: argparse.ArgumentParser) -> None:
 def _add_results(parser: argparse.ArgumentParser) -> None:
     add = parser.add_argument
     add("--save", nargs="?", const=NEW_FOLDER, metavar="PATH",
-        help="save results in this folder, or go on with those it has (default: a new one below outputs/evals)")  # fmt: skip
+        help="save results in this folder, or go on with it (default: a new one below outputs/evals)")  # fmt: skip
     add("-s", "--save-results", action="store_true", help="save results in a new folder below outputs/evals")
     add("-R", "--resume", type=Path, metavar="PATH", help="continue this folder of results; wins over --save")
     add("-C", "--state-columns", type=names, default=[], metavar="A,B", help="fields of the state to keep in results")

@@ -9,10 +9,10 @@ from typing import Any
 
 from rich.text import Text
 
-from verifiers_tito.commands.page import Page, labelled, one_line
+from verifiers_tito.commands.page import BAD, GOOD, Page, labelled, one_line
 from verifiers_tito.results import RolloutOutput
 
-GOOD, BAD, PLAIN = "green", "yellow", ""
+PLAIN = ""
 _LONGEST_MESSAGE = 200
 Row = tuple[str, str, str]
 """Label, value, style of the value."""
