@@ -3,32 +3,39 @@ every rollout."""
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 
-from verifiers_tito.clients.introduction import Introduction, introduce
-from verifiers_tito.errors import ConfigError
-from verifiers_tito.transport import AUTHENTICATION_ERRORS, Server, ServerUnreachableError, connect
+from verifiers_tito.errors import ConfigError, InvalidModelResponseError
+from verifiers_tito.transport import (
+    AUTHENTICATION_ERRORS,
+    RequestRefusedError,
+    Server,
+    ServerError,
+    ServerUnreachableError,
+    connect,
+    decode,
+)
 from verifiers_tito.types import ClientConfig
+from verifiers_tito.wire import routes
+from verifiers_tito.wire.answers import ModelsAnswer
 
 
 async def choose_model(config: ClientConfig, *, wanted: str | None) -> str:
-    """`wanted`, where it is served, or the first model that is. A server that does not say what it serves is believed.
-
-    Of several servers the first that can be reached is asked. Raises `ConfigError` for a model that is not served.
-    """
-    told = await _introduction(config)
-    where = config.base_urls[0]
-    if wanted is not None:
-        if told.models and told.model(wanted) is None:
-            raise ConfigError(
-                f"the server at {where} does not serve {wanted!r}; it serves {', '.join(told.model_names)}"
-            )
-        return wanted
-    if not told.models:
-        why = told.models_problem or "it serves none"
-        raise ConfigError(f"the server at {where} names no model ({why}); name one with --model")
-    return told.model_names[0]
+    """`wanted`, where it is served, or the first model that is. Of several servers the first that can be reached is
+    asked; one that does not say what it serves is believed. Raises `ConfigError` for a model that is not served."""
+    where = ", ".join(config.base_urls)
+    try:
+        served = await _served(config)
+    except (RequestRefusedError, ServerError, InvalidModelResponseError) as error:
+        if wanted is not None:
+            return wanted
+        raise ConfigError(f"the server does not say which models it serves ({error}); name one with --model") from error
+    if wanted is not None and wanted not in served:
+        raise ConfigError(f"the server at {where} does not serve {wanted!r}; it serves {', '.join(served)}")
+    if not served:
+        raise ConfigError(f"the server at {where} serves no model")
+    return wanted or served[0]
 
 
 @contextmanager
@@ -43,7 +50,8 @@ def key_accepted(config: ClientConfig) -> Iterator[None]:
         ) from error
 
 
-async def _introduction(config: ClientConfig) -> Introduction:
+async def _served(config: ClientConfig) -> Sequence[str]:
+    """The names of the models of the first server that can be reached."""
     once = config.model_copy(update={"max_retries": 0})
     *others, last = config.base_urls
     for base_url in others:
@@ -54,6 +62,7 @@ async def _introduction(config: ClientConfig) -> Introduction:
     return await _ask(once, last)
 
 
-async def _ask(config: ClientConfig, base_url: str) -> Introduction:
+async def _ask(config: ClientConfig, base_url: str) -> Sequence[str]:
     async with connect(config, base_url=base_url) as provider:
-        return await introduce(Server(provider))
+        answer = await Server(provider).get(routes.MODELS)
+    return [served.id for served in decode(answer, ModelsAnswer, operation=f"GET {routes.MODELS}").data]

@@ -134,7 +134,7 @@ def _line(record: Record) -> Text:
     turns, sampled = len(record["steps"]), record["token_usage"].get("output_tokens") or 0
     line = Text(f"{title(record):<24} {turns:>3} turns {sampled:>7,} sampled  ")
     served = ", ".join(f"{count} x {label}" for label, count in record["served"].items())
-    line.append(visible(f"{record['stop_condition'] or '-':<20} {served}"))
+    line.append(visible(f"{record['stop_condition'] or '-':<22} {served}"))
     if record["error"] is not None:
         error = record["error"]
         line.append("  ")
