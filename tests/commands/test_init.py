@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import asyncio
 import importlib
-import os
 import sys
 from collections.abc import Iterator
 from pathlib import Path
@@ -17,6 +16,10 @@ from verifiers_tito.commands.environment_templates import EnvironmentKind
 from verifiers_tito.testing import FakeTokenizer
 
 NAME = "some-new-one"
+
+
+def names_in(folder: Path) -> list[str]:
+    return [path.name for path in folder.iterdir()]
 
 
 @pytest.fixture
@@ -64,19 +67,19 @@ async def test_nothing_is_overwritten_and_nothing_half_written(taken: str, tito:
     ran = await tito("init", NAME)
     assert (ran.exit_code, ran.out, ran.err.count("\n")) == (1, "", 1)
     assert f"{taken} is there already" in ran.err
-    assert os.listdir(tmp_path) == [taken]
+    assert names_in(tmp_path) == [taken]
     assert (tmp_path / taken).read_text() == "years of work"
 
 
 @pytest.mark.parametrize("name", ["", "3d", "a.b", "../a", "a b", "_a", "ä", "class", "-"])
 async def test_a_name_that_is_no_name_is_refused(name: str, tito: Tito, tmp_path: Path) -> None:
     ran = await tito("init", name)
-    assert (ran.exit_code, os.listdir(tmp_path)) == (1, [])
+    assert (ran.exit_code, names_in(tmp_path)) == (1, [])
     assert repr(name) in ran.err
 
 
 @pytest.mark.parametrize("name", ["json", "number-guess", "verifiers-tito"])
 async def test_a_name_that_python_or_a_bundled_example_has_is_refused(name: str, tito: Tito, tmp_path: Path) -> None:
     ran = await tito("init", name)
-    assert (ran.exit_code, os.listdir(tmp_path)) == (1, [])
+    assert (ran.exit_code, names_in(tmp_path)) == (1, [])
     assert f"there is a module {name.replace('-', '_')} already" in ran.err

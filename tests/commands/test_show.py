@@ -29,12 +29,12 @@ class HostileEnv(vf.ToolEnv):
             raise RuntimeError("broken \\x1b[31m")
         return await super().setup_state(state)
 
-def longer(completion, state):
-    return state["example_id"] + state["_rollout"] if "_rollout" in state else float(state["example_id"])
+def later_is_better(state):
+    return float(state["example_id"])
 
 def load_environment():
     rows = [{"question": f"q{number}", "answer": "a"} for number in range(3)]
-    return HostileEnv(tools=[say], dataset=rows, rubric=vf.Rubric(longer), system_prompt="Be [bold]kind[/bold].")
+    return HostileEnv(tools=[say], dataset=rows, rubric=vf.Rubric(later_is_better), system_prompt="Be [bold]kind[/bold].")
 """
 
 Show = Callable[..., Awaitable[Ran]]
@@ -105,7 +105,7 @@ async def test_a_conversation_is_shown_with_where_the_ids_of_each_turn_came_from
 
 async def test_nothing_that_a_terminal_would_obey_comes_out(show: Show) -> None:
     ran = await show("--tokens")
-    assert ran.out.isprintable() or not any(ord(character) < 32 for character in ran.out.replace("\n", ""))
+    assert ran.out.replace("\n", "").isprintable()
     assert ran.out.count("␛[2J") == 4
 
 
@@ -146,8 +146,8 @@ async def test_what_cannot_be_shown_is_one_line(show: Show, tito: Tito) -> None:
     assert "holds no results" in (await tito("show", "nowhere")).err
 
 
-async def test_a_reader_that_leaves_is_no_traceback(show: Show, tmp_path: Path) -> None:
-    assert show
+@pytest.mark.usefixtures("show")
+async def test_a_reader_that_leaves_is_no_traceback(tmp_path: Path) -> None:
     reader, writer = os.pipe()
     os.close(reader)
     command = [sys.executable, "-m", "verifiers_tito.cli", "show", str(tmp_path / "saved"), "--tokens"]

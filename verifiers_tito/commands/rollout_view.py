@@ -125,7 +125,7 @@ def _print_messages(page: Page, messages: Sequence[Any]) -> None:
         about = f" ({message['tool_call_id']})" if message.get("tool_call_id") else ""
         page.print(Text(visible(f"{role}{about}"), style=_ROLE_STYLES.get(role, "")))
         if message.get("reasoning_content"):
-            page.block(visible(f"(thinks) {message['reasoning_content']}"), style="dim italic")
+            page.block(visible(f"(thinks) {str(message['reasoning_content']).strip()}"), style="dim italic")
         if message.get("content"):
             page.block(visible(str(message["content"])))
         for call in message.get("tool_calls") or []:
