@@ -19,6 +19,7 @@ from pathlib import Path
 
 from verifiers_tito.bundled import bundled_folder
 from verifiers_tito.commands import init, rollout, show
+from verifiers_tito.commands.rollout import INTERRUPTED
 from verifiers_tito.errors import ConfigError, Error
 from verifiers_tito.local.models import LOCAL_MODELS, LocalModel, build_model, local_model
 from verifiers_tito.local.serve import serve_until_stopped
@@ -28,8 +29,7 @@ from verifiers_tito.local.server_options import LocalServerOptions
 MODELS_VARIABLE = "TITO_MODELS"
 DEFAULT_MODELS_FOLDER = ".models"
 DEFAULT_MODEL = "smollm2"
-INTERRUPTED = 130  # what a shell reports after Ctrl-C
-BROKEN_PIPE = 141  # and after a reader that left
+BROKEN_PIPE = 141  # what a shell reports after a reader that left
 
 
 def main(argv: Sequence[str] | None = None) -> int:

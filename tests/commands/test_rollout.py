@@ -35,10 +35,21 @@ class FragileEnv(vf.MultiTurnEnv):
     async def env_response(self, messages, state, **kwargs):
         return "and?"
 
-def load_environment(broken=(), fail=False):
-    if fail:
+    @vf.teardown
+    async def leave(self):
+        if self.fails == "teardown":
+            raise RuntimeError("stays for ever")
+
+    def rows(self):
+        if self.fails == "dataset":
+            raise RuntimeError("no rows")
+        return [{"question": f"q{number}"} for number in range(4)]
+
+def load_environment(broken=(), fails=""):
+    if fails == "loading":
         raise RuntimeError("no such luck\\nat all")
-    return FragileEnv(dataset=[{"question": f"q{n}"} for n in range(4)], max_turns=2, broken=broken)
+    env = FragileEnv(dataset=lambda: env.rows(), max_turns=2, broken=broken, fails=fails)
+    return env
 """
 
 
@@ -107,6 +118,16 @@ async def test_failed_rollouts_are_exit_code_3_with_their_number_and_the_first_c
     assert "example 1 is broken" in failed
     assert ran.err.startswith("tito rollout: 2 of 4 rollouts failed; the first: EnvironmentHookError: ")
     assert ran.err.count("\n") == 1
+
+
+async def test_an_environment_that_cannot_be_torn_down_costs_no_results(
+    tito: Tito, qwen3_fake: FakeMaker, fragile: str
+) -> None:
+    words = ["-n", 1, "-r", 1, "--no-progress", "--env-args", '{"fails": "teardown"}']
+    async with qwen3_fake(replies_by_turn(["a", "b"])) as fake:
+        ran = await tito("rollout", fragile, *at(fake), *words)
+    assert (ran.exit_code, ran.cells("rollouts")) == (0, ["1 of 1 examples"])
+    assert ran.err == "fragile-environment was not torn down: RuntimeError: stays for ever\n"
 
 
 async def test_what_is_asked_for_reaches_the_server(tito: Tito, qwen3_fake: FakeMaker) -> None:
@@ -207,7 +228,8 @@ async def test_ctrl_c_keeps_what_finished_and_prints_the_command_that_does_the_r
         (["number-guess", "-a", '{"low": 1}'], "unexpected keyword argument 'low'"),
         (["number-guess", "-a", '{"num_examples": 0}'], "evaluation dataset of number-guess is empty"),
         (["number-guess", "-t", "5", "-S", '{"max_tokens": 6}'], "max_tokens is given twice: 6 in --sampling-args"),
-        (["fragile-environment", "-a", '{"fail": true}'], "cannot be loaded: RuntimeError: no such luck at all (-v"),
+        (["fragile-environment", "-a", '{"fails": "loading"}'], "cannot be loaded: RuntimeError: no such luck at all (-v"),
+        (["fragile-environment", "-a", '{"fails": "dataset"}'], "cannot be loaded: RuntimeError: no rows"),
     ],
 )  # fmt: skip
 async def test_what_cannot_be_run_is_one_line_and_exit_code_1(

@@ -34,7 +34,8 @@ def later_is_better(state):
 
 def load_environment():
     rows = [{"question": f"q{number}", "answer": "a"} for number in range(3)]
-    return HostileEnv(tools=[say], dataset=rows, rubric=vf.Rubric(later_is_better), system_prompt="Be [bold]kind[/bold].")
+    rubric = vf.Rubric(later_is_better)
+    return HostileEnv(tools=[say], dataset=rows, rubric=rubric, system_prompt="Be [bold]kind[/bold].")
 """
 
 Show = Callable[..., Awaitable[Ran]]
@@ -49,7 +50,10 @@ def _hostile_environment(tmp_path: Path) -> Iterator[None]:
 
 def script(request: FakeRequest) -> Completion:
     """Reasons, calls the tool, then answers."""
-    texts = [f"<think>\nhm\n</think>\n\n{sampled(('say', {'text': 'hello'}))}", "Done \x1b]0;title\x07."]
+    texts = [
+        f"<think>\nhm\n</think>\n\n{sampled(('say', {'text': 'hello'}))}",
+        "<think>\n</think>\n\nDone \x1b]0;title\x07.",
+    ]
     return Completion(text=texts[request.turn])
 
 

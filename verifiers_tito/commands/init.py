@@ -71,7 +71,7 @@ def add_to(subcommands: argparse._SubParsersAction[argparse.ArgumentParser]) -> 
 
 
 def run(arguments: argparse.Namespace) -> int:
-    """Writes both files or none, over none that is there, and prints what to do with them."""
+    """Writes both files, over none that is there, and prints what to do with them."""
     new = NewEnvironment(name=arguments.name, kind=EnvironmentKind(arguments.kind), folder=arguments.into)
     texts = new.texts()
     _refuse_taken_names(new)

@@ -31,7 +31,7 @@ _PICTURES = 0x2400
 
 def visible(text: str) -> str:
     """The text with everything in it that is no visible character made visible."""
-    return "".join(map(_shown, text))
+    return text if text.isprintable() else "".join(map(_shown, text))
 
 
 def one_line(text: str, *, longest: int) -> str:
@@ -45,8 +45,10 @@ class Page:
 
     def __init__(self, stream: TextIO) -> None:
         self._stream, self._is_terminal = stream, stream.isatty()
-        options = {} if self._is_terminal else {"force_terminal": False, "width": PIPE_WIDTH}
-        self._console = Console(file=stream, highlight=False, markup=False, emoji=False, **options)  # type: ignore[arg-type]
+        forced, width = (None, None) if self._is_terminal else (False, PIPE_WIDTH)
+        self._console = Console(
+            file=stream, highlight=False, markup=False, emoji=False, force_terminal=forced, width=width
+        )
 
     def print(self, body: RenderableType = "") -> None:
         """One text or table. A text's long lines are left to the terminal to wrap."""

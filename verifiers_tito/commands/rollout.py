@@ -26,7 +26,7 @@ from verifiers_tito.errors import ConfigError, Error
 from verifiers_tito.results import RolloutOutput
 
 SOME_FAILED = 3
-INTERRUPTED = 130
+INTERRUPTED = 130  # what a shell reports after Ctrl-C
 _LONGEST_CAUSE = 300
 _LOGGER = logging.getLogger(__name__)
 
@@ -37,29 +37,25 @@ class Run:
 
     request: RolloutRequest
     environment: Environment
+    inputs: Sequence[dict[str, Any]]
     model: str
     folder: Path | None
     sampled_ids: int = 0
 
     async def results(self) -> dict[str, Any]:
         """What `generate` returns. The environment is torn down whatever happens."""
-        request = self.request
-        rows = self.environment.get_eval_dataset(request.num_examples, seed=request.seed)
-        inputs = [row for row in rows for _ in range(request.rollouts_per_example)]
-        if not inputs:
-            raise ConfigError(f"the evaluation dataset of {request.env_id} is empty: there is nothing to run")
         try:
             return await self.environment.generate(
-                inputs,
-                request.client,
+                self.inputs,
+                self.request.client,
                 self.model,
-                request.sampling_args,
+                self.request.sampling_args,
                 results_path=self.folder,
                 on_progress=[self._count],
-                **request.options,
+                **self.request.options,
             )
         finally:
-            await self.environment.teardown()
+            await self._tear_down()
 
     def how_to_continue(self, words: Sequence[str]) -> str:
         """For somebody who has cut the run off: what is kept, and the command that does the rest."""
@@ -70,6 +66,13 @@ class Run:
             f"interrupted; what finished is kept in {self.folder}; to continue:\n  "
             f"{shlex.join(['tito', 'rollout', *words, *more])}"
         )
+
+    async def _tear_down(self) -> None:
+        """The results are there by now: what fails here is told, and ends nothing."""
+        try:
+            await self.environment.teardown()
+        except Exception as error:
+            _LOGGER.warning("%s was not torn down: %s: %s", self.request.env_id, type(error).__name__, error)
 
     def _count(self, everything: list[RolloutOutput], new: list[RolloutOutput], metadata: dict[str, Any]) -> None:
         self.sampled_ids += sum(output["token_usage"].get("output_tokens") or 0 for output in new)
@@ -92,9 +95,10 @@ def run(arguments: argparse.Namespace, *, words: Sequence[str], api_key: str | N
 
     request = request_of(arguments, api_key=api_key)
     with _log_on_standard_error(_level(arguments)), key_accepted(request.client):
-        environment = _load(request)
+        environment, inputs = _load(request)
         model = run_blocking(lambda: choose_model(request.client, wanted=request.model), threads=4)
-        started = Run(request=request, environment=environment, model=model, folder=request.results_folder(model))
+        folder = request.results_folder(model)
+        started = Run(request=request, environment=environment, inputs=inputs, model=model, folder=folder)
         try:
             results = run_blocking(started.results, threads=environment.max_workers)
         except KeyboardInterrupt:
@@ -104,19 +108,24 @@ def run(arguments: argparse.Namespace, *, words: Sequence[str], api_key: str | N
     return _exit_code(results["outputs"])
 
 
-def _load(request: RolloutRequest) -> Environment:
-    """The environment; modules in the current folder are found, too, behind all others."""
+def _load(request: RolloutRequest) -> tuple[Environment, list[dict[str, Any]]]:
+    """The environment, and a row of its evaluation dataset for each rollout. Modules in the current folder are found,
+    too, behind all others."""
     here = str(Path.cwd())
     if here not in sys.path:
         sys.path.append(here)
     try:
-        return load_environment(request.env_id, **request.env_args)
+        environment = load_environment(request.env_id, **request.env_args)
+        rows = environment.get_eval_dataset(request.num_examples, seed=request.seed)
     except Error:
         raise
     except Exception as error:  # somebody else's module
         _LOGGER.debug("load_environment", exc_info=True)
         what = one_line(f"{type(error).__name__}: {error}", longest=_LONGEST_CAUSE)
         raise ConfigError(f"the environment {request.env_id} cannot be loaded: {what} (-v shows where)") from error
+    if not rows:
+        raise ConfigError(f"the evaluation dataset of {request.env_id} is empty: there is nothing to run")
+    return environment, [row for row in rows for _ in range(request.rollouts_per_example)]
 
 
 def _exit_code(outputs: Sequence[RolloutOutput]) -> int:
