@@ -83,7 +83,7 @@ async def test_a_run_without_failures_is_exit_code_0_and_a_table(
         ran = await tito("rollout", "number-guess", *at(fake), "-n", 3, "-r", 2, "--save", "saved")
     assert ran.exit_code == 0
     assert ran.out.startswith("number-guess on fake\n")
-    assert ran.cells("rollouts") == ["6 of 3 examples"]
+    assert ran.cells("rollouts") == ["6 (examples: 3)"]
     results = vf.load_results(tmp_path / "saved")
     assert ran.cells("reward") == ran.cells("guessing_score") == [f"{results.metadata['avg_reward']:.4g}"]
     assert ran.cells("pass@k") == [", ".join(f"{k}: {rate:.3f}" for k, rate in results.metadata["pass_at_k"].items())]
@@ -112,7 +112,7 @@ async def test_failed_rollouts_are_exit_code_3_with_their_number_and_the_first_c
     async with qwen3_fake(replies_by_turn(["a", "b"])) as fake:
         ran = await tito("rollout", fragile, *at(fake), "-r", 1, "--no-progress", "--env-args", '{"broken": [1, 2]}')
     assert ran.exit_code == 3
-    assert ran.cells("rollouts") == ["4 of 4 examples"]
+    assert ran.cells("rollouts") == ["4 (examples: 4)"]
     (failed,) = ran.cells("failed")
     assert failed.startswith("2 x EnvironmentHookError: ")
     assert "example 1 is broken" in failed
@@ -126,7 +126,7 @@ async def test_an_environment_that_cannot_be_torn_down_costs_no_results(
     words = ["-n", 1, "-r", 1, "--no-progress", "--env-args", '{"fails": "teardown"}']
     async with qwen3_fake(replies_by_turn(["a", "b"])) as fake:
         ran = await tito("rollout", fragile, *at(fake), *words)
-    assert (ran.exit_code, ran.cells("rollouts")) == (0, ["1 of 1 examples"])
+    assert (ran.exit_code, ran.cells("rollouts")) == (0, ["1 (examples: 1)"])
     assert ran.err == "fragile-environment was not torn down: RuntimeError: stays for ever\n"
 
 
@@ -180,7 +180,7 @@ async def test_a_folder_is_continued_and_what_failed_is_run_again(
         again = await tito(*words, *at(fake), "-n", 3, "--resume", "run")
         new_turns = len(turns_of(fake)) - turns
     assert (first.exit_code, turns, again.exit_code, new_turns) == (3, 2, 0, 4)
-    assert again.cells("rollouts") == ["3 of 3 examples"]
+    assert again.cells("rollouts") == ["3 (examples: 3)"]
     assert "1 of 3 rollouts are there already" in again.err
     assert len(vf.load_results(tmp_path / "run")) == 3
 
@@ -212,7 +212,7 @@ async def test_ctrl_c_keeps_what_finished_and_prints_the_command_that_does_the_r
     assert told == f"tito rollout: interrupted; what finished is kept in {folder.relative_to(tmp_path)}; to continue:"
     assert shlex.split(command) == ["tito", *words, "--resume", str(folder.relative_to(tmp_path))]
     assert 0 < kept < 40
-    assert (resumed.exit_code, resumed.cells("rollouts")) == (0, ["40 of 40 examples"])
+    assert (resumed.exit_code, resumed.cells("rollouts")) == (0, ["40 (examples: 40)"])
     assert new_folders(tmp_path) == [folder]
 
 
@@ -228,7 +228,7 @@ async def test_ctrl_c_keeps_what_finished_and_prints_the_command_that_does_the_r
         (["number-guess", "-a", '{"low": 1}'], "unexpected keyword argument 'low'"),
         (["number-guess", "-a", '{"num_examples": 0}'], "evaluation dataset of number-guess is empty"),
         (["number-guess", "-t", "5", "-S", '{"max_tokens": 6}'], "max_tokens is given twice: 6 in --sampling-args"),
-        (["fragile-environment", "-a", '{"fails": "loading"}'], "cannot be loaded: RuntimeError: no such luck at all (-v"),
+        (["fragile-environment", "-a", '{"fails": "loading"}'], "RuntimeError: no such luck at all (-v shows where)"),
         (["fragile-environment", "-a", '{"fails": "dataset"}'], "cannot be loaded: RuntimeError: no rows"),
     ],
 )  # fmt: skip

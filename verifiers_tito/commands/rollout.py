@@ -17,7 +17,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from verifiers_tito.commands.page import Page, one_line
+from verifiers_tito.commands.page import Page, one_line, visible
 from verifiers_tito.commands.rollout_request import RolloutRequest, add_arguments, request_of
 from verifiers_tito.commands.rollout_summary import first_failure, print_summary
 from verifiers_tito.envs import Environment, load_environment
@@ -150,7 +150,7 @@ class _StandardError(logging.Handler):
     """Writes to what `sys.stderr` is at the moment: a progress bar takes its place while it is shown."""
 
     def emit(self, record: logging.LogRecord) -> None:
-        print(self.format(record), file=sys.stderr)
+        print(visible(self.format(record)), file=sys.stderr)
 
 
 @contextmanager

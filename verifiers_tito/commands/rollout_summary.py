@@ -36,7 +36,7 @@ def first_failure(outputs: Sequence[Mapping[str, Any]]) -> str:
 
 
 def _scores(outputs: Sequence[RolloutOutput], metadata: Mapping[str, Any]) -> Iterator[Row]:
-    yield "rollouts", f"{len(outputs)} of {metadata['num_examples']} examples", PLAIN
+    yield "rollouts", f"{len(outputs)} (examples: {metadata['num_examples']})", PLAIN
     reward = metadata["avg_reward"]
     yield "reward", "none" if reward is None else f"{reward:.4g}", PLAIN
     for name, mean in metadata["avg_metrics"].items():
