@@ -27,6 +27,7 @@ LAYERS = (
     {"results"},
     {"envs", "telemetry"},
     {"vllm_plugin", "local", "testing", "doctor", "adapters"},
+    {"commands"},
     {"cli"},
     {"decorators"},
 )

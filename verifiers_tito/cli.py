@@ -18,6 +18,8 @@ from collections.abc import Callable, Sequence
 from pathlib import Path
 
 from verifiers_tito.bundled import bundled_folder
+from verifiers_tito.commands import init, rollout, show
+from verifiers_tito.commands.rollout import INTERRUPTED
 from verifiers_tito.errors import ConfigError, Error
 from verifiers_tito.local.models import LOCAL_MODELS, LocalModel, build_model, local_model
 from verifiers_tito.local.serve import serve_until_stopped
@@ -27,8 +29,7 @@ from verifiers_tito.local.server_options import LocalServerOptions
 MODELS_VARIABLE = "TITO_MODELS"
 DEFAULT_MODELS_FOLDER = ".models"
 DEFAULT_MODEL = "smollm2"
-INTERRUPTED = 130  # what a shell reports after Ctrl-C
-BROKEN_PIPE = 141  # and after a reader that left
+BROKEN_PIPE = 141  # what a shell reports after a reader that left
 
 
 def main(argv: Sequence[str] | None = None) -> int:
@@ -39,6 +40,7 @@ def main(argv: Sequence[str] | None = None) -> int:
     cut = words.index("--") if "--" in words else len(words)
     arguments = _parser().parse_args(words[:cut])
     arguments.server_arguments = tuple(words[cut + 1 :])
+    arguments.words = tuple(words[1:cut])
     return _exit_code(arguments.subcommand, lambda: arguments.run(arguments))
 
 
@@ -70,6 +72,9 @@ def _parser() -> argparse.ArgumentParser:
     _add_model(subcommands)
     _add_serve(subcommands)
     _add_doctor(subcommands)
+    rollout.add_to(subcommands).set_defaults(run=run_rollout)
+    show.add_to(subcommands).set_defaults(run=run_show)
+    init.add_to(subcommands).set_defaults(run=run_init)
     subcommands.add_parser("demo", help="play guessing games token-in/token-out; `tito demo --help`", add_help=False)
     return parser
 
@@ -161,6 +166,24 @@ def run_doctor(arguments: argparse.Namespace) -> int:
     else:
         print_report(report, sys.stdout)
     return 0 if report.token_in_works else 1
+
+
+def run_rollout(arguments: argparse.Namespace) -> int:
+    """Runs rollouts of an environment; 0 if all of them finished."""
+    _refuse_server_arguments(arguments)
+    return rollout.run(arguments, words=arguments.words, api_key=_api_key(arguments.api_key_env))
+
+
+def run_show(arguments: argparse.Namespace) -> int:
+    """Prints saved rollouts."""
+    _refuse_server_arguments(arguments)
+    return show.run(arguments)
+
+
+def run_init(arguments: argparse.Namespace) -> int:
+    """Writes a new environment and prints what to do with it."""
+    _refuse_server_arguments(arguments)
+    return init.run(arguments)
 
 
 def models_folder() -> Path:

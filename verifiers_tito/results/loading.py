@@ -13,6 +13,7 @@ from verifiers_tito.errors import ResultsError
 from verifiers_tito.results.record import Record, RolloutOutput, output_of, state_of
 from verifiers_tito.results.store import RESULTS, ResultsIndex, read_metadata
 from verifiers_tito.results.tables import outputs_to_dataset, write_token_table
+from verifiers_tito.rollouts import RolloutKey
 from verifiers_tito.types import State
 
 if TYPE_CHECKING:
@@ -56,9 +57,13 @@ class LoadedResults:
         extra `parquet`."""
         return write_token_table(self._records(), Path(path))
 
+    @property
+    def keys(self) -> list[RolloutKey]:
+        """By example and number."""
+        return sorted(self.index.rollouts, key=lambda key: (isinstance(key.example_id, str), key.example_id, key.index))
+
     def _records(self) -> Iterator[Record]:
-        keys = sorted(self.index.rollouts, key=lambda key: (isinstance(key.example_id, str), key.example_id, key.index))
-        return (self.index.read(key) for key in keys)
+        return (self.index.read(key) for key in self.keys)
 
 
 def load_results(path: str | PathLike[str]) -> LoadedResults:
