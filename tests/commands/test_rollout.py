@@ -188,11 +188,11 @@ async def test_a_folder_is_continued_and_what_failed_is_run_again(
 async def test_ctrl_c_keeps_what_finished_and_prints_the_command_that_does_the_rest(
     tito: Tito, qwen3_fake: FakeMaker, tmp_path: Path
 ) -> None:
-    enough = asyncio.Event()
+    started: list[asyncio.subprocess.Process] = []
 
     def guess(request: FakeRequest) -> Completion:
         if request.number == 60:
-            enough.set()
+            started[0].send_signal(signal.SIGINT)  # before any other turn is answered
         return Completion(text=str(request.turn))
 
     async with qwen3_fake(guess) as fake:
@@ -201,8 +201,7 @@ async def test_ctrl_c_keeps_what_finished_and_prints_the_command_that_does_the_r
             sys.executable, "-m", "verifiers_tito.cli", *words, cwd=tmp_path, stderr=asyncio.subprocess.PIPE,
             env={"PYTHONPATH": str(Path(cli.__file__).parents[1])},
         )  # fmt: skip
-        await asyncio.wait_for(enough.wait(), 60)
-        process.send_signal(signal.SIGINT)
+        started.append(process)
         _, errors = await process.communicate()
         told, command = errors.decode().splitlines()
         (folder,) = new_folders(tmp_path)
