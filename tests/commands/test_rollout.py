@@ -200,6 +200,7 @@ async def test_ctrl_c_keeps_what_finished_and_prints_the_command_that_does_the_r
         process = await asyncio.create_subprocess_exec(
             sys.executable, "-m", "verifiers_tito.cli", *words, cwd=tmp_path, stderr=asyncio.subprocess.PIPE,
             env={"PYTHONPATH": str(Path(cli.__file__).parents[1])},
+            preexec_fn=lambda: signal.signal(signal.SIGINT, signal.SIG_DFL),  # a shell's background jobs ignore it
         )  # fmt: skip
         started.append(process)
         _, errors = await process.communicate()
