@@ -70,7 +70,7 @@ async def test_rollouts_finish_on_a_server_that_was_killed_and_started_again(rea
 async def wait_until_engine(server: LocalServer, *, is_busy: bool) -> float:
     """Seconds until it generates, or has stopped to."""
     started = time.monotonic()
-    async with asyncio.timeout(10), httpx.AsyncClient(base_url=server.base_url.removesuffix("/v1")) as http:
+    async with asyncio.timeout(60), httpx.AsyncClient(base_url=server.base_url.removesuffix("/v1")) as http:
         while True:
             metrics = (await http.get("/metrics")).text
             running = re.findall(r"^vllm:num_requests_running\{.*\} (\S+)$", metrics, re.MULTILINE)
