@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 from typing import Any
 
 import pytest
@@ -11,7 +12,9 @@ from tests.clients.turns import QUESTION, config_of, conversation, fresh_state, 
 from tests.conftest import FakeMaker
 from verifiers_tito.clients.answer_checks import check_vocabulary
 from verifiers_tito.clients.introduction import Introduction
+from verifiers_tito.clients.known_server import KnownServer
 from verifiers_tito.clients.route_choice import RouteChoice
+from verifiers_tito.transport import ServerUnreachableError
 from verifiers_tito.wire.answers import ChatAnswer, ChoiceAnswer, MessageAnswer
 
 NEXT = vf.UserMessage(content="And now?")
@@ -148,3 +151,24 @@ async def test_a_client_counts_what_it_does(qwen3_fake: FakeMaker) -> None:
     assert counted.requests["GET /v1/models"] == 1
     assert (counted.retries, counted.failed_turns) == ({}, {})
     assert counted.sent_bytes > 0 < counted.received_bytes
+
+
+class Mute:
+    """Breaks the connection whenever it is asked about itself."""
+
+    outages = 0
+    asked = 0
+
+    async def get(self, path: str, *, most_retries: int | None = None) -> bytes:
+        self.asked += 1
+        raise ServerUnreachableError("the connection broke")
+
+
+async def test_a_server_that_never_tells_about_itself_is_not_asked_without_end() -> None:
+    mute: Any = Mute()
+    known = KnownServer(mute, wanted=None)
+    told = await asyncio.wait_for(known.introduction(), timeout=2)
+    assert told == Introduction()
+    asked = mute.asked
+    await asyncio.wait_for(known.introduction(), timeout=2)
+    assert mute.asked > asked  # by the next turn, once more

@@ -41,10 +41,11 @@ class KnownServer:
     async def introduction(self) -> Introduction:
         """What the server told, or as good as nothing where it does not tell in time."""
         asked = self.ask()
-        while not self._is_slow and not asked.done():
+        if not self._is_slow:
             await asyncio.wait((asked,), timeout=_PATIENCE_SECONDS)
             self._is_slow = not asked.done()
-            asked = self.ask()  # another one, where the server went away meanwhile
+        if asked.cancelled() and self._asked is not asked:  # the server went away meanwhile
+            return await self.introduction()
         return asked.result() if asked.done() and not asked.cancelled() else Introduction()
 
     def rule_out(self, way: TokenRoute, error: ModelError) -> None:
