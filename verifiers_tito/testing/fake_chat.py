@@ -20,10 +20,11 @@ from verifiers_tito.testing.fake_errors import RefusalError, overlong, refused_v
 from verifiers_tito.testing.fake_tokenizer import FakeTokenizer
 from verifiers_tito.testing.scripts import Completion, FakeRequest, Script
 from verifiers_tito.wire.answers import PromptDigestAnswer
-from verifiers_tito.wire.logprobs_form import LogprobsFormError, check_logprobs_form
-from verifiers_tito.wire.prompt_digest import PromptDigest, PromptEcho, PromptEchoError, check_prompt_echo
+from verifiers_tito.wire.logprobs_form import check_logprobs_form
+from verifiers_tito.wire.prompt_digest import PromptDigest, PromptEcho, check_prompt_echo
+from verifiers_tito.wire.request_fields import RequestFieldError
 from verifiers_tito.wire.routes import CHAT_TOKENS
-from verifiers_tito.wire.token_ids import TokenIdsError, check_token_ids
+from verifiers_tito.wire.token_ids import check_token_ids
 
 _MOST_TOP_LOGPROBS = 20
 _REFUSED_WITH_TOKENS = ("echo", "truncate_prompt_tokens", "use_beam_search")
@@ -217,12 +218,8 @@ class FakeChat:
             check_prompt_echo(body.prompt_echo, stream=stream)
             check_logprobs_form(body.logprobs_form, body)
             return check_token_ids(body.tokens, vocabulary_size=self._tokenizer.vocabulary_size)
-        except TokenIdsError as exc:
-            raise RefusalError(str(exc), param="tokens") from exc
-        except PromptEchoError as exc:
-            raise RefusalError(str(exc), param="prompt_echo") from exc
-        except LogprobsFormError as exc:
-            raise RefusalError(str(exc), param="logprobs_form") from exc
+        except RequestFieldError as exc:
+            raise RefusalError(str(exc), param=exc.param) from exc
 
     def _transferred_tokens(self, body: ChatBody) -> list[int]:
         """Stock vLLM's own way to send a prompt's ids."""

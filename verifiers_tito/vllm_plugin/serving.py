@@ -19,10 +19,11 @@ from pydantic import BaseModel, Field, PrivateAttr, create_model, model_validato
 
 from verifiers_tito.vllm_plugin.answering import Noted
 from verifiers_tito.vllm_plugin.compat import KNOWN_VERSIONS
-from verifiers_tito.wire.logprobs_form import LogprobsForm, LogprobsFormError, check_logprobs_form
-from verifiers_tito.wire.prompt_digest import PromptDigest, PromptEcho, PromptEchoError, check_prompt_echo
+from verifiers_tito.wire.logprobs_form import LogprobsForm, check_logprobs_form
+from verifiers_tito.wire.prompt_digest import PromptDigest, PromptEcho, check_prompt_echo
+from verifiers_tito.wire.request_fields import RequestFieldError
 from verifiers_tito.wire.routes import CHAT_TOKENS
-from verifiers_tito.wire.token_ids import TokenIdsError, check_token_ids
+from verifiers_tito.wire.token_ids import check_token_ids
 
 # What only rendering reads. The prompt is there already, so these have no say; `messages` is not looked at.
 _UNREAD = {"messages": [], "add_generation_prompt": True, "continue_final_message": False}
@@ -34,13 +35,6 @@ _NEEDED = (
     "online_renderer.renderer.tokenizer",
     "online_renderer.renderer.render_cmpl_async",
 )
-
-_PARAMETERS: dict[type[Exception], str] = {
-    PromptEchoError: "prompt_echo",
-    LogprobsFormError: "logprobs_form",
-    TokenIdsError: "tokens",
-}
-"""The field that each error speaks of."""
 
 _REFUSED = {
     "echo": "no message is rendered that could be echoed",
@@ -122,8 +116,8 @@ class TokensRendering:
             check_logprobs_form(request.logprobs_form, request)
             vocabulary = vocabulary_size(self.chat.online_renderer)
             tokens = check_token_ids(request.tokens, vocabulary_size=vocabulary)
-        except (PromptEchoError, LogprobsFormError, TokenIdsError) as exc:
-            return self._error(str(exc), param=_PARAMETERS[type(exc)])
+        except RequestFieldError as exc:
+            return self._error(str(exc), param=exc.param)
         rendered = await self._chat_with(tokens).render_chat_request(request)
         if isinstance(rendered, self.error_response):
             return rendered

@@ -9,25 +9,25 @@ from __future__ import annotations
 
 from enum import StrEnum
 
+from verifiers_tito.wire.request_fields import RequestFieldError, read_form
+
 
 class LogprobsForm(StrEnum):
     OBJECTS = "objects"
     ARRAY = "array"
 
 
-class LogprobsFormError(ValueError):
-    """`logprobs_form` of a request cannot be followed. The server answers 400 with this message."""
+class LogprobsFormError(RequestFieldError):
+    """`logprobs_form` of a request cannot be followed."""
+
+    param = "logprobs_form"
 
 
 def check_logprobs_form(value: object, request: object) -> LogprobsForm:
     """The form that a request asks for, `OBJECTS` where it does not say (or says null), else `LogprobsFormError`.
     `request` has a chat completion's other fields as attributes."""
-    if value is None:
-        return LogprobsForm.OBJECTS
-    if not isinstance(value, str) or value not in set(LogprobsForm):
-        allowed = " or ".join(f'"{form}"' for form in LogprobsForm)
-        raise LogprobsFormError(f"logprobs_form must be {allowed}, got {value!r:.40}")
-    if value == LogprobsForm.ARRAY:
+    form = read_form(value, LogprobsForm, default=LogprobsForm.OBJECTS, error=LogprobsFormError)
+    if form is LogprobsForm.ARRAY:
         if getattr(request, "stream", None):
             raise LogprobsFormError('logprobs_form "array" cannot be streamed: ask for "objects", or leave out stream')
         for alternatives in ("top_logprobs", "logprob_token_ids"):
@@ -35,4 +35,4 @@ def check_logprobs_form(value: object, request: object) -> LogprobsForm:
                 raise LogprobsFormError(f'logprobs_form "array" has no room for {alternatives}: ask for "objects"')
         if not getattr(request, "return_token_ids", None):
             raise LogprobsFormError('logprobs_form "array" goes with the ids: set return_token_ids')
-    return LogprobsForm(value)
+    return form

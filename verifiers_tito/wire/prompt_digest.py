@@ -14,6 +14,7 @@ from dataclasses import dataclass, field
 from enum import StrEnum
 
 from verifiers_tito.wire.answers import PromptDigestAnswer
+from verifiers_tito.wire.request_fields import RequestFieldError, read_form
 from verifiers_tito.wire.token_ids import TokenIdsError
 
 _DIGEST_BYTES = 16
@@ -29,20 +30,18 @@ class PromptEcho(StrEnum):
     DIGEST = "digest"
 
 
-class PromptEchoError(ValueError):
-    """`prompt_echo` of a request cannot be followed. The server answers 400 with this message."""
+class PromptEchoError(RequestFieldError):
+    """`prompt_echo` of a request cannot be followed."""
+
+    param = "prompt_echo"
 
 
 def check_prompt_echo(value: object, *, stream: bool) -> PromptEcho:
     """The echo that a request asks for, `IDS` where it does not say (or says null), else `PromptEchoError`."""
-    if value is None:
-        return PromptEcho.IDS
-    if not isinstance(value, str) or value not in set(PromptEcho):
-        allowed = " or ".join(f'"{echo}"' for echo in PromptEcho)
-        raise PromptEchoError(f"prompt_echo must be {allowed}, got {value!r:.40}")
-    if stream and value == PromptEcho.DIGEST:
+    echo = read_form(value, PromptEcho, default=PromptEcho.IDS, error=PromptEchoError)
+    if stream and echo is PromptEcho.DIGEST:
         raise PromptEchoError('prompt_echo "digest" cannot be streamed: ask for "ids", or leave out stream')
-    return PromptEcho(value)
+    return echo
 
 
 @dataclass(frozen=True, slots=True, kw_only=True, eq=False)

@@ -6,9 +6,13 @@ vocabulary's size, not the tokenizer.
 
 from __future__ import annotations
 
+from verifiers_tito.wire.request_fields import RequestFieldError
 
-class TokenIdsError(ValueError):
-    """`tokens` of a request cannot be used as a prompt. The server answers 400 with this message."""
+
+class TokenIdsError(RequestFieldError):
+    """`tokens` of a request cannot be used as a prompt."""
+
+    param = "tokens"
 
 
 def check_token_ids(tokens: object, *, vocabulary_size: int) -> list[int]:
