@@ -42,6 +42,5 @@ def check_vocabulary(answer: ChatAnswer, vocabulary_size: int | None) -> None:
         if lowest < 0 or (vocabulary_size is not None and highest >= vocabulary_size):
             known = f"0 to {vocabulary_size - 1}" if vocabulary_size is not None else "not negative"
             raise InvalidModelResponseError(
-                f"the answer holds the sampled id {wrong} at index {choice.token_ids.index(wrong)}; "  # type: ignore[union-attr]
-                f"the model's ids are {known}"
+                f"the answer holds the sampled id {wrong} at index {ids.index(wrong)}; the model's ids are {known}"
             )

@@ -3,12 +3,14 @@
 from __future__ import annotations
 
 import asyncio
+from collections.abc import Iterator
+from contextlib import contextmanager
 from dataclasses import dataclass
 from typing import Any, TypeVar
 
 import msgspec
 
-from verifiers_tito.errors import InvalidModelResponseError
+from verifiers_tito.errors import ConfigError, InvalidModelResponseError
 from verifiers_tito.transport import AUTHENTICATION_ERRORS, RequestRefusedError, Server, ServerError, decode
 from verifiers_tito.wire import routes
 from verifiers_tito.wire.answers import ModelsAnswer, ServedModel, TokenRouteCapabilities
@@ -87,6 +89,23 @@ async def introduce(server: Server) -> Introduction:
         capabilities=told,
         capabilities_problem=capabilities if isinstance(capabilities, str) else "",
     )
+
+
+async def served_models(server: Server) -> list[ServedModel]:
+    """Asked for by themselves. Raises what `Server.get` does."""
+    return decode(await server.get(routes.MODELS), ModelsAnswer, operation=f"GET {routes.MODELS}").data
+
+
+@contextmanager
+def key_accepted(where: str) -> Iterator[None]:
+    """For commands: a key that a server refuses is an error of one line, without the key."""
+    try:
+        yield
+    except AUTHENTICATION_ERRORS as error:
+        raise ConfigError(
+            f"the server at {where} refuses the key (status {error.status_code}); name the environment variable that "
+            "holds it with --api-key-env"
+        ) from error
 
 
 async def _ask(server: Server, path: str, answer_type: type[AnswerT], *, needs_key: bool = False) -> AnswerT | str:

@@ -10,6 +10,7 @@ from openai import AsyncOpenAI
 from openai.types.chat import ChatCompletion, ChatCompletionMessageParam, ChatCompletionToolParam
 
 from verifiers_tito.clients.client import Client
+from verifiers_tito.clients.introduction import served_models
 from verifiers_tito.clients.metrics import ClientMetrics, TurnCounts
 from verifiers_tito.clients.native_completion import NativeCompletion, answer_of, native_completion
 from verifiers_tito.clients.native_messages import to_native_message, to_native_messages, to_native_tool
@@ -41,7 +42,7 @@ from verifiers_tito.types import (
     Usage,
 )
 from verifiers_tito.wire import routes
-from verifiers_tito.wire.answers import ChatAnswer, ChoiceAnswer, ModelsAnswer, UsageAnswer
+from verifiers_tito.wire.answers import ChatAnswer, ChoiceAnswer, UsageAnswer
 from verifiers_tito.wire.requests import chat_body, extra_headers, flatten_sampling_args
 
 OpenAIChatMessage = ChatCompletionMessageParam
@@ -154,22 +155,18 @@ class OpenAIChatCompletionsClient(Client[AsyncOpenAI, OpenAIChatMessages, OpenAI
         budget: RetryBudget,
         complete: Callable[[Server], Awaitable[NativeCompletion]],
     ) -> NativeCompletion:
-        """One turn on the rollout's server or, where that does not answer any more, on another one, each once. It is
-        counted, a move as a retry."""
-        used, started, tried = budget.used, time.perf_counter(), 0
-        while True:
-            server, tried = self.fleet.server_of(state), tried + 1
-            try:
-                with server.taking_a_turn():
-                    completion = await complete(server)
-                break
-            except Exception as error:
-                may_move = isinstance(error, Error) and tried < len(self.fleet.servers) and budget.left > 0
-                if not may_move or not self.fleet.take_out(server, cast(Error, error)):
-                    self._counts.failed[type(error).__name__] += 1
-                    raise
-                self._traffic.retries[type(error).__name__] += 1
-                budget.spend()
+        """One turn on the rollout's server, or on the one that takes its place. It is counted."""
+        used, started = budget.used, time.perf_counter()
+
+        async def take(server: Server) -> NativeCompletion:
+            with server.taking_a_turn():
+                return await complete(server)
+
+        try:
+            completion = await self.fleet.run(take, choose=lambda: self.fleet.server_of(state), budget=budget)
+        except Exception as error:
+            self._counts.failed[type(error).__name__] += 1
+            raise
         if budget.used > used:
             completion.note(retries=budget.used - used)
         self._count(completion, seconds=time.perf_counter() - started)
@@ -207,7 +204,7 @@ class OpenAIChatCompletionsClient(Client[AsyncOpenAI, OpenAIChatMessages, OpenAI
 async def _served_names(server: Server) -> str:
     """A sentence, for whoever asked for another model."""
     try:
-        models = decode(await server.get(routes.MODELS), ModelsAnswer, operation=f"GET {routes.MODELS}").data
+        models = await served_models(server)
     except (Error, *AUTHENTICATION_ERRORS):
         return f"(what the server at {server.base_url} serves, it does not say)"
     return f"The server at {server.base_url} serves {', '.join(model.id for model in models) or 'no model'}."

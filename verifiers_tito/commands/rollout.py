@@ -91,10 +91,11 @@ def add_to(subcommands: argparse._SubParsersAction[argparse.ArgumentParser]) -> 
 
 def run(arguments: argparse.Namespace, *, words: Sequence[str], api_key: str | None) -> int:
     """`words` are the command's own, to be repeated in the command that continues the run."""
-    from verifiers_tito.commands.served_model import choose_model, key_accepted  # noqa: PLC0415  late: openai, a second
+    from verifiers_tito.clients.introduction import key_accepted  # noqa: PLC0415  late: openai, a second
+    from verifiers_tito.commands.served_model import choose_model  # noqa: PLC0415
 
     request = request_of(arguments, api_key=api_key)
-    with _log_on_standard_error(_level(arguments)), key_accepted(request.client):
+    with _log_on_standard_error(_level(arguments)), key_accepted(", ".join(request.client.base_urls)):
         environment, inputs = _load(request)
         model = run_blocking(lambda: choose_model(request.client, wanted=request.model), threads=4)
         folder = request.results_folder(model)

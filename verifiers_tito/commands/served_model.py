@@ -3,22 +3,18 @@ every rollout."""
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
-from contextlib import contextmanager
+from collections.abc import Sequence
 
+from verifiers_tito.clients.introduction import served_models
 from verifiers_tito.errors import ConfigError, InvalidModelResponseError
 from verifiers_tito.transport import (
-    AUTHENTICATION_ERRORS,
     RequestRefusedError,
     Server,
     ServerError,
     ServerUnreachableError,
     connect,
-    decode,
 )
 from verifiers_tito.types import ClientConfig
-from verifiers_tito.wire import routes
-from verifiers_tito.wire.answers import ModelsAnswer
 
 
 async def choose_model(config: ClientConfig, *, wanted: str | None) -> str:
@@ -38,18 +34,6 @@ async def choose_model(config: ClientConfig, *, wanted: str | None) -> str:
     return wanted or served[0]
 
 
-@contextmanager
-def key_accepted(config: ClientConfig) -> Iterator[None]:
-    """A key that is refused is an error of one line, without the key."""
-    try:
-        yield
-    except AUTHENTICATION_ERRORS as error:
-        raise ConfigError(
-            f"the server at {', '.join(config.base_urls)} refuses the key (status {error.status_code}); name the "
-            "environment variable that holds it with --api-key-env"
-        ) from error
-
-
 async def _served(config: ClientConfig) -> Sequence[str]:
     """The names of the models of the first server that can be reached."""
     once = config.model_copy(update={"max_retries": 0})
@@ -64,5 +48,4 @@ async def _served(config: ClientConfig) -> Sequence[str]:
 
 async def _ask(config: ClientConfig, base_url: str) -> Sequence[str]:
     async with connect(config, base_url=base_url) as provider:
-        answer = await Server(provider).get(routes.MODELS)
-    return [served.id for served in decode(answer, ModelsAnswer, operation=f"GET {routes.MODELS}").data]
+        return [served.id for served in await served_models(Server(provider))]

@@ -9,7 +9,7 @@ from __future__ import annotations
 import asyncio
 from collections.abc import Mapping
 
-from verifiers_tito.clients.introduction import Introduction, introduce
+from verifiers_tito.clients.introduction import Introduction, introduce, key_accepted
 from verifiers_tito.clients.template_input import TemplateInput
 from verifiers_tito.doctor.advice import server_advice
 from verifiers_tito.doctor.conversation import converse
@@ -34,7 +34,7 @@ from verifiers_tito.doctor.server_behaviour import (
 )
 from verifiers_tito.doctor.template_checks import BY_SERVER, template_in_files, template_on_server
 from verifiers_tito.errors import ConfigError
-from verifiers_tito.transport import AUTHENTICATION_ERRORS, Server, connect
+from verifiers_tito.transport import Server, connect
 from verifiers_tito.types import ClientConfig, ControlTextPolicy, Route
 from verifiers_tito.wire import routes
 from verifiers_tito.wire.answers import ServedModel
@@ -46,22 +46,17 @@ ROUTES = (
     (KV, "token ids in kv_transfer_params: stock vLLM from 0.27 on"),
     (routes.CHAT, "messages in, messages out"),
     (routes.TOKENIZE, "the server's own template and tokenizer"),
-    ("/inference/v1/generate", "token ids in and out; not used"),
-    ("/v1/completions", "text or token ids in, text out; not used"),
+    (routes.GENERATE, "token ids in and out; not used"),
+    (routes.COMPLETIONS, "text or token ids in, text out; not used"),
 )
 
 
 async def check_server(base_url: str, *, api_key: str | None, model: str | None, tokenizer: str | None) -> Report:
     """`base_url` ends in `/v1`. Raises an `Error` of one line where the server cannot be looked at."""
     config = ClientConfig(base_url=base_url, api_key=api_key, timeout=TIMEOUT_SECONDS, max_retries=0)
-    try:
+    with key_accepted(base_url):
         async with connect(config) as provider:
             return await _look_at(Server(provider), model=model, tokenizer=tokenizer)
-    except AUTHENTICATION_ERRORS as error:
-        raise ConfigError(
-            f"the server at {base_url} refuses the key (status {error.status_code}); name the environment variable "
-            "that holds it with --api-key-env"
-        ) from error
 
 
 async def _look_at(server: Server, *, model: str | None, tokenizer: str | None) -> Report:

@@ -11,12 +11,14 @@ from __future__ import annotations
 import asyncio
 import logging
 import zlib
-from collections.abc import Mapping, MutableMapping, Sequence
-from typing import Any
+from collections.abc import Awaitable, Callable, Mapping, MutableMapping, Sequence
+from typing import Any, TypeVar
 
-from verifiers_tito.errors import Error
 from verifiers_tito.transport.error_mapping import ServerError, ServerUnreachableError
+from verifiers_tito.transport.retry_policy import RetryBudget
 from verifiers_tito.transport.server import Server
+
+ResultT = TypeVar("ResultT")
 
 SERVER_KEY = "_server"
 """Of a rollout's state."""
@@ -59,10 +61,32 @@ class Fleet:
             headers[DATA_PARALLEL_RANK] = str(zlib.crc32(trajectory_id.encode()) % self._data_parallel_size)
         return headers
 
-    def take_out(self, server: Server, error: Error) -> bool:
+    async def run(
+        self,
+        work: Callable[[Server], Awaitable[ResultT]],
+        *,
+        choose: Callable[[], Server] | None = None,
+        budget: RetryBudget | None = None,
+    ) -> ResultT:
+        """What `work` comes to on the chosen server (the least loaded one) or, where that does not answer any more, on
+        another one, each once. A move counts as a retry, for `budget` too."""
+        tried = 0
+        while True:
+            server, tried = (choose or self._least_loaded)(), tried + 1
+            try:
+                return await work(server)
+            except (ServerUnreachableError, ServerError) as error:
+                is_spent = budget is not None and budget.left <= 0
+                if tried == len(self.servers) or is_spent or not self.take_out(server, error):
+                    raise
+                server.count_retry(error)
+                if budget is not None:
+                    budget.spend()
+
+    def take_out(self, server: Server, error: ServerUnreachableError | ServerError) -> bool:
         """Takes a server out that did not answer. False, and nothing is done, where no other one is left, or `error`
         does not mean that nobody is there."""
-        if not getattr(error, "means_absence", False) or self._is_closed or not self._has_stand_in(server):
+        if not error.means_absence or self._is_closed or not self._has_stand_in(server):
             return False
         if not server.is_out:
             server.is_out = True
@@ -74,15 +98,7 @@ class Fleet:
 
     async def post(self, path: str, body: Mapping[str, Any]) -> bytes:
         """The answer of whichever server there is: for what all of them answer alike, such as `/tokenize`."""
-        tried: list[Server] = []
-        while True:
-            server = self._least_loaded()
-            tried.append(server)
-            try:
-                return await server.post(path, body)
-            except (ServerUnreachableError, ServerError) as error:
-                if len(tried) == len(self.servers) or not self.take_out(server, error):
-                    raise
+        return await self.run(lambda server: server.post(path, body))
 
     async def close(self) -> None:
         """Stops watching servers that are out."""

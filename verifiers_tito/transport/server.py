@@ -15,7 +15,7 @@ import msgspec
 import openai
 from openai import AsyncOpenAI
 
-from verifiers_tito.errors import InvalidModelResponseError, UnencodableTextError
+from verifiers_tito.errors import Error, InvalidModelResponseError, UnencodableTextError
 from verifiers_tito.transport.error_mapping import map_provider_error
 from verifiers_tito.transport.retry_policy import RetryBudget, RetryPolicy
 from verifiers_tito.transport.retrying import Retrying
@@ -90,8 +90,7 @@ class Server:
         async def send(request_id: str) -> bytes:
             options: Any = {"headers": {**_JSON, REQUEST_ID: request_id, **(headers or {})}, "max_retries": 0}
             sent = self.provider.post(self._url(path), content=content, cast_to=bytes, options=options)
-            answer = await _answer(sent, operation=f"POST {path}")
-            self._traffic.answered(f"POST {path}", sent=len(content), received=len(answer))
+            answer = await self._received(sent, operation=f"POST {path}", sent_bytes=len(content))
             check(answer)
             return answer
 
@@ -103,12 +102,14 @@ class Server:
         async def send(request_id: str) -> bytes:
             options: Any = {"headers": {REQUEST_ID: request_id}, "max_retries": 0}
             sent = self.provider.get(self._url(path), cast_to=bytes, options=options)
-            answer = await _answer(sent, operation=f"GET {path}")
-            self._traffic.answered(f"GET {path}", sent=0, received=len(answer))
-            return answer
+            return await self._received(sent, operation=f"GET {path}", sent_bytes=0)
 
         budget = None if most_retries is None else RetryBudget(left=most_retries)
         return await self._retrying.run(send, budget=budget, has_stand_in=self.has_stand_in)
+
+    def count_retry(self, error: Error) -> None:
+        """One that was made elsewhere: at another server, say."""
+        self._traffic.retries[type(error).__name__] += 1
 
     @property
     def outages(self) -> int:
@@ -135,6 +136,18 @@ class Server:
         with suppress(openai.OpenAIError):  # it may be gone; then so is the request
             await self.provider.post(self._url(self.abort_path), content=content, cast_to=bytes, options=options)
 
+    async def _received(self, sent: Awaitable[bytes], *, operation: str, sent_bytes: int) -> bytes:
+        """The answer, counted, or one of our errors."""
+        try:
+            answer = await sent
+        except openai.OpenAIError as error:
+            mapped = map_provider_error(error, operation=operation)
+            if mapped is error:
+                raise
+            raise mapped from error
+        self._traffic.answered(operation, sent=sent_bytes, received=len(answer))
+        return answer
+
     def _url(self, path: str) -> str:
         """A base URL need not end in `/v1`: behind a gateway, what is below `/v1` is below that."""
         if path.startswith(f"{API_ROOT}/"):
@@ -149,16 +162,6 @@ def _encode(body: Mapping[str, Any], path: str) -> bytes:
         raise UnencodableTextError(
             f"POST {path}: a message holds a character that is none in UTF-8: {error.reason} at {error.start}"
         ) from error
-
-
-async def _answer(sent: Awaitable[bytes], *, operation: str) -> bytes:
-    try:
-        return await sent
-    except openai.OpenAIError as error:
-        mapped = map_provider_error(error, operation=operation)
-        if mapped is error:
-            raise
-        raise mapped from error
 
 
 def decode(body: bytes, answer_type: type[AnswerT], *, operation: str) -> AnswerT:
