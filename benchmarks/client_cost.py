@@ -29,6 +29,7 @@ from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, T
 from rich.table import Table
 
 import verifiers_tito as vf
+from benchmarks.command import options_from, run_as_command
 from benchmarks.fake_process import MODEL, FakeProcess
 from benchmarks.results import provenance, require_tokenizer, write
 from benchmarks.words import Words
@@ -357,14 +358,8 @@ def parse(arguments: Sequence[str] | None) -> Options:
     parser.add_argument("--runs", type=int, default=defaults["runs"].default, help="rollouts per client")
     parser.add_argument("--model-folder", type=Path, default=defaults["model_folder"].default, help="for its tokenizer")
     parsed = parser.parse_args(arguments)
-    try:
-        return Options(**vars(parsed))
-    except ConfigError as error:
-        parser.error(str(error))
+    return options_from(parser, Options, vars(parsed))
 
 
 if __name__ == "__main__":
-    try:
-        main()
-    except KeyboardInterrupt:
-        raise SystemExit("\nstopped; nothing was written") from None
+    run_as_command("client_cost", main)

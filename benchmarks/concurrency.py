@@ -26,6 +26,7 @@ from rich.console import Console
 from rich.table import Table
 
 import verifiers_tito as vf
+from benchmarks.command import options_from, run_as_command
 from benchmarks.fake_process import MODEL, FakeProcess
 from benchmarks.results import provenance, require_tokenizer, write
 from verifiers_tito.errors import ConfigError
@@ -199,16 +200,8 @@ def parse(arguments: Sequence[str] | None) -> Options:
     parser.add_argument("--turns", type=int, default=defaults["turns"].default, help="turns of a rollout (default: 4)")
     parser.add_argument("--model-folder", type=Path, default=defaults["model_folder"].default, help="for its tokenizer")
     parsed = parser.parse_args(arguments)
-    try:
-        return Options(**{**vars(parsed), "rollouts": tuple(parsed.rollouts)})
-    except ConfigError as error:
-        parser.error(str(error))
+    return options_from(parser, Options, {**vars(parsed), "rollouts": tuple(parsed.rollouts)})
 
 
 if __name__ == "__main__":
-    try:
-        main()
-    except KeyboardInterrupt:
-        raise SystemExit("\nstopped; nothing was written") from None
-    except vf.Error as error:
-        raise SystemExit(f"concurrency: {error}") from None
+    run_as_command("concurrency", main)

@@ -30,6 +30,7 @@ from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, T
 from rich.table import Table
 
 import verifiers_tito as vf
+from benchmarks.command import options_from, run_as_command
 from benchmarks.results import provenance, require_tokenizer, write
 from benchmarks.words import Words
 from verifiers_tito.errors import ConfigError
@@ -298,16 +299,8 @@ def parse(arguments: Sequence[str] | None) -> Options:
     parser.add_argument("--turns", type=int, default=15, help="measured turns behind each history (default: 15)")
     parser.add_argument("--max-tokens", type=int, default=4, help="sampled tokens of a turn (default: 4)")
     parsed = parser.parse_args(arguments)
-    try:
-        return Options(**{**vars(parsed), "histories": tuple(parsed.histories)})
-    except ConfigError as error:
-        parser.error(str(error))
+    return options_from(parser, Options, {**vars(parsed), "histories": tuple(parsed.histories)})
 
 
 if __name__ == "__main__":
-    try:
-        main()
-    except KeyboardInterrupt:
-        raise SystemExit("\nstopped; nothing was written") from None
-    except vf.Error as error:
-        raise SystemExit(f"latency: {error}") from None
+    run_as_command("latency", main)

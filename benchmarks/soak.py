@@ -23,6 +23,7 @@ from typing import Any
 from urllib.parse import urlsplit
 
 import verifiers_tito as vf
+from benchmarks.command import options_from
 from benchmarks.results import provenance, require_tokenizer, write
 from tests.faults.proxy import Fault, FaultyWire
 from verifiers_tito.errors import ConfigError
@@ -230,10 +231,7 @@ def parse(arguments: Sequence[str] | None) -> tuple[Options, list[str] | None]:
     parser.add_argument("--continue", nargs=2, dest="continued", help=argparse.SUPPRESS)
     parsed = vars(parser.parse_args(arguments))
     continued: list[str] | None = parsed.pop("continued")
-    try:
-        return Options(**parsed), continued
-    except ConfigError as error:
-        parser.error(str(error))
+    return options_from(parser, Options, parsed), continued
 
 
 if __name__ == "__main__":

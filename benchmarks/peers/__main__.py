@@ -24,6 +24,7 @@ from rich.console import Console
 from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeElapsedColumn
 
 import verifiers_tito as vf
+from benchmarks.command import options_from, run_as_command
 from benchmarks.fake_process import MODEL, FakeProcess
 from benchmarks.peers import report
 from benchmarks.peers.conversations import Conversation, Kind, conversation
@@ -177,16 +178,8 @@ def parse(arguments: Sequence[str] | None) -> Options:
     parser.add_argument("--turns", type=int, default=defaults["turns"].default, help="turns with vLLM")
     parser.add_argument("--runs", type=int, default=defaults["runs"].default, help="conversations that are timed")
     parsed = parser.parse_args(arguments)
-    try:
-        return Options(**{**vars(parsed), "servers": tuple(names[name] for name in parsed.servers)})
-    except ConfigError as error:
-        parser.error(str(error))
+    return options_from(parser, Options, {**vars(parsed), "servers": tuple(names[name] for name in parsed.servers)})
 
 
 if __name__ == "__main__":
-    try:
-        main()
-    except KeyboardInterrupt:
-        raise SystemExit("\nstopped; nothing was written") from None
-    except vf.Error as error:
-        raise SystemExit(f"peers: {error}") from None
+    run_as_command("peers", main)

@@ -1,0 +1,33 @@
+"""What the benchmarks have in common as commands: options that may be refused, and how a run ends early."""
+
+from __future__ import annotations
+
+import argparse
+from collections.abc import Callable, Mapping
+from typing import Any, NoReturn, TypeVar
+
+from verifiers_tito.errors import ConfigError, Error
+
+OptionsT = TypeVar("OptionsT")
+
+
+def options_from(parser: argparse.ArgumentParser, make: Callable[..., OptionsT], fields: Mapping[str, Any]) -> OptionsT:
+    """The options that `fields` make; what they refuse is the command's usage error."""
+    try:
+        return make(**fields)
+    except ConfigError as error:
+        parser.error(str(error))
+
+
+def run_as_command(name: str, main: Callable[[], None]) -> None:
+    """Runs `main`; Ctrl-C and errors of the library end it in one line."""
+    try:
+        main()
+    except KeyboardInterrupt:
+        _end("\nstopped; nothing was written")
+    except Error as error:
+        _end(f"{name}: {error}")
+
+
+def _end(words: str) -> NoReturn:
+    raise SystemExit(words) from None
