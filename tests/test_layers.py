@@ -15,7 +15,7 @@ PACKAGE = Path(vf.__file__).parent
 
 LAYERS = (
     {"errors"},
-    {"calling", "bundled"},
+    {"calling", "bundled", "extras"},
     {"types"},
     {"parsers", "utils"},
     {"wire"},

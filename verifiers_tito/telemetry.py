@@ -13,7 +13,7 @@ from dataclasses import dataclass, fields
 from typing import TYPE_CHECKING, Any, TypeAlias
 
 from verifiers_tito.clients.metrics import ClientMetrics
-from verifiers_tito.errors import ConfigError
+from verifiers_tito.extras import load_extra
 
 if TYPE_CHECKING:
     from opentelemetry.metrics import Meter
@@ -57,27 +57,21 @@ def samples(metrics: ClientMetrics, *, client: str = "") -> Iterator[Sample]:
 def export_to_prometheus(clients: Clients, registry: CollectorRegistry | None = None) -> Any:
     """Registers the counters, with the process-wide registry unless one is given, as `tito_turns_total` and so on.
     Returns what `registry.unregister` takes. Extra `prometheus`."""
-    try:
-        from prometheus_client import REGISTRY  # noqa: PLC0415  an extra
-    except ImportError as error:
-        raise ConfigError(_missing("prometheus")) from error
-    collector: Any = _Collector(_by_name(clients))  # which is what has `collect`
-    (registry or REGISTRY).register(collector)
+    prometheus = load_extra("prometheus_client", otherwise=_missing("prometheus"))
+    collector = _Collector(_by_name(clients))
+    (registry or prometheus.REGISTRY).register(collector)
     return collector
 
 
 def export_to_opentelemetry(clients: Clients, meter: Meter) -> None:
     """Makes an observable counter for each of the counters. Once for a meter. Extra `opentelemetry`."""
-    try:
-        from opentelemetry.metrics import CallbackOptions, Observation  # noqa: PLC0415  an extra
-    except ImportError as error:
-        raise ConfigError(_missing("opentelemetry")) from error
+    opentelemetry = load_extra("opentelemetry.metrics", otherwise=_missing("opentelemetry"))
     by_name = _by_name(clients)
     for field in fields(ClientMetrics):
 
-        def observe(options: CallbackOptions, name: str = PREFIX + field.name) -> Iterable[Observation]:
+        def observe(options: Any, name: str = PREFIX + field.name) -> Iterable[Any]:
             found = (sample for sample in _all(by_name) if sample.name == name)
-            return [Observation(sample.value, dict(sample.labels)) for sample in found]
+            return [opentelemetry.Observation(sample.value, dict(sample.labels)) for sample in found]
 
         meter.create_observable_counter(PREFIX + field.name, callbacks=[observe])
 
@@ -93,13 +87,12 @@ class _Collector:
         return []
 
     def collect(self) -> Iterator[Any]:
-        from prometheus_client.core import CounterMetricFamily  # noqa: PLC0415  an extra
-
+        core = load_extra("prometheus_client.core", otherwise=_missing("prometheus"))
         families: dict[str, Any] = {}
         for sample in _all(self._clients):
             name = sample.name
             if name not in families:
-                families[name] = CounterMetricFamily(
+                families[name] = core.CounterMetricFamily(
                     name, f"Of a verifiers_tito client: {name}", labels=[*sample.labels]
                 )
             families[name].add_metric([*sample.labels.values()], sample.value)

@@ -10,7 +10,7 @@ from functools import cached_property
 from typing import Any
 
 from verifiers_tito.envs import SingleTurnEnv
-from verifiers_tito.errors import ConfigError
+from verifiers_tito.extras import load_extra
 from verifiers_tito.parsers import Parser, XMLParser
 from verifiers_tito.rubrics import Rubric
 
@@ -51,15 +51,13 @@ class ReasoningGymEnv(SingleTurnEnv):
     @cached_property
     def tasks(self) -> Any:
         """Reasoning Gym's own dataset: entries by index, and `score_answer`."""
-        try:
-            import reasoning_gym  # noqa: PLC0415  an extra, half a second
-            from reasoning_gym.composite import DatasetSpec  # noqa: PLC0415
-        except ImportError as error:
-            raise ConfigError("ReasoningGymEnv needs the extra reasoning-gym: pip install reasoning-gym") from error
+        remedy = "ReasoningGymEnv needs the extra reasoning-gym: pip install reasoning-gym"
+        reasoning_gym = load_extra("reasoning_gym", otherwise=remedy)
+        composite = load_extra("reasoning_gym.composite", otherwise=remedy)
         if isinstance(self.gym, str):
             return reasoning_gym.create_dataset(self.gym, size=self._total, seed=self.seed)
         parts = [{"name": part} if isinstance(part, str) else part for part in self.gym]
-        specs = [DatasetSpec(**{"weight": 1.0, "config": {}, **part}) for part in parts]
+        specs = [composite.DatasetSpec(**{"weight": 1.0, "config": {}, **part}) for part in parts]
         return reasoning_gym.create_dataset("composite", datasets=specs, size=self._total, seed=self.seed)
 
     def task_score(self, parser: Any, completion: Any, info: Mapping[str, Any]) -> float:

@@ -12,6 +12,7 @@ from typing import Any
 
 from verifiers_tito.adapters.gymnasium_env import GymnasiumEnv
 from verifiers_tito.errors import ConfigError
+from verifiers_tito.extras import load_extra
 
 
 class TextArenaEnv(GymnasiumEnv):
@@ -29,10 +30,7 @@ class _Game:
     """One game, with the methods of Gymnasium."""
 
     def __init__(self, game: str) -> None:
-        try:
-            import textarena  # noqa: PLC0415  an extra
-        except ImportError as error:
-            raise ConfigError("TextArenaEnv needs the extra textarena: pip install textarena") from error
+        textarena = load_extra("textarena", otherwise="TextArenaEnv needs the extra textarena: pip install textarena")
         try:
             self._game = textarena.make(game)
         except LookupError as error:

@@ -11,6 +11,7 @@ from collections.abc import Callable, Mapping
 from typing import TYPE_CHECKING, Any
 
 from verifiers_tito.errors import ConfigError, InfraError
+from verifiers_tito.extras import load_extra
 from verifiers_tito.utils.answers import extract_boxed_answer, extract_hash_answer, strip_non_numeric
 from verifiers_tito.utils.example_datasets import EXAMPLE_DATASETS, ExampleDataset
 
@@ -65,12 +66,8 @@ def _example(name: str) -> ExampleDataset:
 
 
 def _fetch(name: str, example: ExampleDataset, split: str) -> Dataset:
-    try:
-        import datasets  # noqa: PLC0415  an extra, and heavy
-    except ImportError as error:
-        raise ConfigError(
-            "example datasets need Hugging Face's datasets: pip install 'verifiers-tito[datasets]'"
-        ) from error
+    remedy = "example datasets need Hugging Face's datasets: pip install 'verifiers-tito[datasets]'"
+    datasets = load_extra("datasets", otherwise=remedy)
     try:
         parts = [datasets.load_dataset(example.path, part, split=split) for part in example.configurations]
         return datasets.concatenate_datasets(parts)
