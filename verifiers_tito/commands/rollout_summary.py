@@ -10,7 +10,7 @@ from typing import Any
 from rich.text import Text
 
 from verifiers_tito.commands.page import BAD, GOOD, Page, labelled, one_line
-from verifiers_tito.results import RolloutOutput
+from verifiers_tito.results import LATER_TOKEN_IN_TURNS, LATER_TURNS, RolloutOutput, fallbacks_in
 
 PLAIN = ""
 _LONGEST_MESSAGE = 200
@@ -49,17 +49,15 @@ def _scores(outputs: Sequence[RolloutOutput], metadata: Mapping[str, Any]) -> It
 def _turns(outputs: Sequence[RolloutOutput], metadata: Mapping[str, Any]) -> Iterator[Row]:
     """First turns have no earlier ids and go in as messages; the rate is of the turns after them."""
     counts = metadata["continuity"]
-    later, token_in = int(counts.get("tito/later_turns", 0)), int(counts.get("tito/later_token_in_turns", 0))
+    later, token_in = int(counts.get(LATER_TURNS, 0)), int(counts.get(LATER_TOKEN_IN_TURNS, 0))
     if later:
         style = GOOD if token_in == later else BAD
         yield "token-in", f"{token_in / later:.1%} of {later} later turns", style
     served = sum((Counter(output["served"]) for output in outputs), Counter[str]())
     for label, turns in served.most_common():
         yield "turns", f"{turns} x {label}", PLAIN
-    mark = "tito/fallback/"
-    for name, turns in sorted(counts.items()):
-        if name.startswith(mark):
-            yield "fallback", f"{turns:.0f} x {name.removeprefix(mark)}", BAD
+    for reason, turns in sorted(fallbacks_in(counts).items()):
+        yield "fallback", f"{turns} x {reason}", BAD
 
 
 def _speed(metadata: Mapping[str, Any], sampled_ids: int) -> Iterator[Row]:

@@ -18,7 +18,7 @@ from rich.text import Text
 from verifiers_tito.commands.page import BAD, Page, one_line, visible
 from verifiers_tito.commands.rollout_view import print_rollout, title
 from verifiers_tito.errors import ConfigError
-from verifiers_tito.results import LoadedResults, Record, load_results
+from verifiers_tito.results import LoadedResults, Record, key_of, load_results
 from verifiers_tito.rollouts import RolloutKey
 
 _LONGEST_ERROR = 160
@@ -59,7 +59,7 @@ class Choice:
             chosen = (record for record in chosen if record["error"] is not None)
         if self.order is Order.DATASET:
             return islice(chosen, self.most)
-        rewards = {_key(record): record["reward"] for record in chosen if record["reward"] is not None}
+        rewards = {key_of(record): record["reward"] for record in chosen if record["reward"] is not None}
         ranked = sorted(rewards, key=rewards.__getitem__, reverse=self.order is Order.BEST)
         return (results.index.read(key) for key in ranked[: self.most or 1])
 
@@ -112,10 +112,6 @@ def run(arguments: argparse.Namespace) -> int:
         else:
             page.print(_line(record))
     return 0
-
-
-def _key(record: Record) -> RolloutKey:
-    return RolloutKey(record["example_id"], record["rollout_index"])
 
 
 def _headline(results: LoadedResults) -> Text:

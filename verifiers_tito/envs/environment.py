@@ -7,8 +7,6 @@ from __future__ import annotations
 
 import inspect
 import logging
-import time
-import uuid
 from collections.abc import Iterable, Mapping, Sequence
 from copy import copy
 from difflib import get_close_matches
@@ -118,26 +116,12 @@ class Environment(GeneratingEnvironment):
             )
         row = to_input(input, task=self.env_id or "default")
         row["prompt"] = opening_messages(row, system_prompt=self.system_prompt, few_shot=self.few_shot)
-        return State(
-            input=row,
+        return State.begun(
+            row,
             client=client,
             model=model,
             sampling_args={**self.sampling_args, **(sampling_args or {})},
             tool_defs=copy(self.tool_defs),
-            trajectory=[],
-            trajectory_id=uuid.uuid4().hex,
-            completion=None,
-            reward=None,
-            advantage=None,
-            metrics=None,
-            error=None,
-            final_env_response=None,
-            stop_condition=None,
-            is_completed=False,
-            is_truncated=False,
-            prompt_too_long=False,
-            timing={"start_time": time.time(), "generation_ms": 0.0, "scoring_ms": 0.0, "total_ms": 0.0},
-            usage={"input_tokens": 0, "output_tokens": 0},
             _environment_opens=not (input.get("prompt") or input.get("question") is not None),
         )
 

@@ -10,6 +10,7 @@ from verifiers_tito.results.progress import ProgressDisplay
 from verifiers_tito.results.record import (
     Record,
     RolloutOutput,
+    key_of,
     output_of,
     record_of,
     scores_of,
@@ -20,9 +21,11 @@ from verifiers_tito.results.record import (
 from verifiers_tito.results.settings import RunSettings
 from verifiers_tito.results.store import ResultsIndex, ResultsStore
 from verifiers_tito.results.tables import outputs_to_dataset, require_datasets
-from verifiers_tito.results.tally import PassRates, Tally
+from verifiers_tito.results.tally import LATER_TOKEN_IN_TURNS, LATER_TURNS, PassRates, Tally, fallbacks_in
 
 __all__ = [
+    "LATER_TOKEN_IN_TURNS",
+    "LATER_TURNS",
     "JsonValues",
     "LoadedResults",
     "PassRates",
@@ -33,7 +36,9 @@ __all__ = [
     "RolloutOutput",
     "RunSettings",
     "Tally",
+    "fallbacks_in",
     "input_digest",
+    "key_of",
     "load_results",
     "outputs_to_dataset",
     "output_of",

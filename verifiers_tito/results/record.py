@@ -17,6 +17,7 @@ from typing import Any
 from verifiers_tito.errors import Error, RecordedError
 from verifiers_tito.results.json_values import JsonValues, shown
 from verifiers_tito.results.steps import decode_steps, encode_steps
+from verifiers_tito.results.tally import LATER_TOKEN_IN_TURNS, LATER_TURNS
 from verifiers_tito.rollouts import PlannedRollout, RolloutKey, continuity, summarize
 from verifiers_tito.types import State, to_messages
 
@@ -159,8 +160,8 @@ def _has_steps(state: State) -> bool:
 def _continuity(state: State) -> dict[str, float]:
     record = continuity(state)
     later = record.turns[1:]
-    token_in = sum(turn.route is not None and turn.route.is_token_in for turn in later)
-    return {**record.metrics(), "tito/later_turns": len(later), "tito/later_token_in_turns": token_in}
+    token_in = sum(turn.is_token_in for turn in later)
+    return {**record.metrics(), LATER_TURNS: len(later), LATER_TOKEN_IN_TURNS: token_in}
 
 
 def _token_usage(state: State) -> dict[str, Any]:

@@ -13,6 +13,15 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 from typing import Any
 
+LATER_TURNS, LATER_TOKEN_IN_TURNS = "tito/later_turns", "tito/later_token_in_turns"
+"""Among the counts of a record's `continuity`: turns after a rollout's first, and those of them that went in as ids."""
+_FALLBACK = "tito/fallback/"
+
+
+def fallbacks_in(continuity: Mapping[str, float]) -> dict[str, int]:
+    """Turns that went in as messages although they need not have, by reason."""
+    return {name.removeprefix(_FALLBACK): int(n) for name, n in continuity.items() if name.startswith(_FALLBACK)}
+
 
 @dataclass(slots=True, kw_only=True)
 class PassRates:
@@ -82,14 +91,12 @@ class Tally:
     @property
     def token_in_rate(self) -> float | None:
         """Of the turns after the first of each rollout, the share that went in as token ids."""
-        later = self.continuity["tito/later_turns"]
-        return self.continuity["tito/later_token_in_turns"] / later if later else None
+        later = self.continuity[LATER_TURNS]
+        return self.continuity[LATER_TOKEN_IN_TURNS] / later if later else None
 
     @property
     def fallbacks(self) -> dict[str, int]:
-        """Turns that went in as messages although they need not have, by reason."""
-        mark = "tito/fallback/"
-        return {name.removeprefix(mark): int(n) for name, n in self.continuity.items() if name.startswith(mark)}
+        return fallbacks_in(self.continuity)
 
     def summary(self) -> dict[str, Any]:
         """The averages under the names that metadata has for them."""

@@ -7,8 +7,6 @@ a rollout begins anew, because the environment's side of it cannot be taken back
 from __future__ import annotations
 
 import asyncio
-import time
-import uuid
 from collections.abc import Awaitable, Callable, Mapping
 from copy import copy
 from dataclasses import dataclass
@@ -74,22 +72,13 @@ async def _confined(rollout: Rollout, rollout_input: Mapping[str, Any], fatal: t
 
 def failed_state(rollout_input: Mapping[str, Any], error: Error) -> State:
     """A state for a rollout that came to none of its own."""
-    return State(
-        input={key: copy(value) for key, value in rollout_input.items()},
-        trajectory=[],
-        trajectory_id=uuid.uuid4().hex,
+    return State.begun(
+        {key: copy(value) for key, value in rollout_input.items()},
         completion=[],
-        reward=None,
-        advantage=None,
         metrics={},
         error=error,
-        final_env_response=None,
         stop_condition="has_error",
         is_completed=True,
-        is_truncated=False,
-        prompt_too_long=False,
-        timing={"start_time": time.time(), "generation_ms": 0.0, "scoring_ms": 0.0, "total_ms": 0.0},
-        usage={"input_tokens": 0, "output_tokens": 0},
     )
 
 

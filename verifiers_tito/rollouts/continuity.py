@@ -28,6 +28,10 @@ class TurnContinuity:
     control_strings: int = 0
     prefix_digest: str = ""
 
+    @property
+    def is_token_in(self) -> bool:
+        return self.route is not None and self.route.is_token_in
+
 
 @dataclass(frozen=True, slots=True)
 class Continuity:
@@ -45,7 +49,7 @@ class Continuity:
         """Sums under the names that a run's metrics use, each beginning with `tito/`."""
         sums = {
             "turns": len(self.turns),
-            "token_in_turns": sum(turn.route is not None and turn.route.is_token_in for turn in self.turns),
+            "token_in_turns": sum(turn.is_token_in for turn in self.turns),
             "fallback_turns": self.fallbacks.total(),
             "reused_ids": sum(turn.reused_ids for turn in self.turns),
             "bridged_ids": sum(turn.bridged_ids for turn in self.turns),

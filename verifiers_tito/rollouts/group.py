@@ -4,10 +4,9 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import Awaitable, Callable, Sequence
-from contextlib import AbstractAsyncContextManager, nullcontext
 from typing import Any, Protocol
 
-from verifiers_tito.errors import ConfigError
+from verifiers_tito.rollouts.limits import NO_LIMIT, Limits
 from verifiers_tito.types import State
 
 
@@ -29,10 +28,11 @@ async def run_group(
     At most `max_concurrent` run at once; None and -1 are no limit. `rollout` keeps its failures in its state; what it
     raises nevertheless (a refused key, say) concerns all of them, so the others are cancelled and it is raised.
     """
-    limit = _limit(max_concurrent)
+    limits = Limits(rollouts=NO_LIMIT if max_concurrent is None else max_concurrent)
+    places = asyncio.Semaphore(limits.most_rollouts)
 
     async def limited(rollout_input: dict[str, Any]) -> State:
-        async with limit:
+        async with places:
             return await rollout(rollout_input)
 
     try:
@@ -43,11 +43,3 @@ async def run_group(
     states = [task.result() for task in tasks]
     await scorer.score_group(states)
     return states
-
-
-def _limit(max_concurrent: int | None) -> AbstractAsyncContextManager[Any]:
-    if max_concurrent is None or max_concurrent == -1:
-        return nullcontext()
-    if max_concurrent < 1:
-        raise ConfigError(f"max_concurrent must be positive, or -1 for no limit, got {max_concurrent}")
-    return asyncio.Semaphore(max_concurrent)

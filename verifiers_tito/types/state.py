@@ -5,6 +5,8 @@ Keys that begin with an underscore belong to the library and are not part of a r
 
 from __future__ import annotations
 
+import time
+import uuid
 from typing import Any, ClassVar, Self
 
 
@@ -16,6 +18,27 @@ class State(dict[str, Any]):
     """
 
     INPUT_FIELDS: ClassVar[tuple[str, ...]] = ("prompt", "answer", "task", "info", "example_id")
+
+    @classmethod
+    def begun(cls, rollout_input: dict[str, Any], **fields: Any) -> Self:
+        """Of a rollout in which nothing has happened yet, but for what `fields` say."""
+        blank: dict[str, Any] = {
+            "trajectory": [],
+            "trajectory_id": uuid.uuid4().hex,
+            "completion": None,
+            "reward": None,
+            "advantage": None,
+            "metrics": None,
+            "error": None,
+            "final_env_response": None,
+            "stop_condition": None,
+            "is_completed": False,
+            "is_truncated": False,
+            "prompt_too_long": False,
+            "timing": {"start_time": time.time(), "generation_ms": 0.0, "scoring_ms": 0.0, "total_ms": 0.0},
+            "usage": {"input_tokens": 0, "output_tokens": 0},
+        }
+        return cls({"input": rollout_input, **blank, **fields})
 
     def __getitem__(self, key: str) -> Any:
         if self._is_forwarded(key):
