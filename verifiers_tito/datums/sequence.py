@@ -17,6 +17,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
+from verifiers_tito.datums.blocks import Blocks
 from verifiers_tito.datums.datum import Datum
 from verifiers_tito.datums.sampled_span import SampledSpan
 from verifiers_tito.datums.split import SplitReason
@@ -92,14 +93,14 @@ class GrowingSequence:
         is_in_sampled = parted_at < self._starts[latest] + len(self._turns[latest].completion_ids)
         return SplitReason.SAMPLED_IDS_CHANGED if is_in_sampled and parted_at < prompt_length else SplitReason.BRANCH
 
-    def datum(self, *, vocabulary_size: int | None = None) -> Datum:
-        """Inputs without the last id, targets (and what goes with them) without the first.
+    def datum(self, blocks: Blocks, *, vocabulary_size: int | None = None) -> Datum:
+        """Inputs without the last id, targets (and what goes with them) without the first, in arrays of `blocks`.
 
         Raises `DatumError` for an id or a log-probability that cannot be.
         """
-        ids = self._id_array(end=vocabulary_size or _ALL_IDS)
-        logprobs = self._logprob_array()
-        mask, advantages = np.zeros_like(logprobs), np.zeros_like(logprobs)
+        ids = self._id_array(blocks, end=vocabulary_size or _ALL_IDS)
+        logprobs = self._logprob_array(blocks)
+        mask, advantages = (blocks.zeros(len(self), np.float32) for _ in range(2))
         for turn, start in zip(self._turns, self._starts, strict=True):
             where = slice(start, start + len(turn.completion_ids))
             mask[where], advantages[where] = turn.mask, turn.advantages
@@ -112,8 +113,8 @@ class GrowingSequence:
             tuple(_span(turn, start - 1) for turn, start in zip(self._turns, self._starts, strict=True)),
         )
 
-    def _id_array(self, *, end: int) -> NDArray[np.int64]:
-        ids = np.empty(len(self._ids), dtype=np.int64)
+    def _id_array(self, blocks: Blocks, *, end: int) -> NDArray[np.int64]:
+        ids = blocks.zeros(len(self), np.int64)
         try:
             struct.pack_into(f"{ids.size}q", ids.data, 0, *self._ids)
         except struct.error as error:
@@ -124,8 +125,8 @@ class GrowingSequence:
             raise self._error(index, f"is {ids[index]}: ids go from 0 to {end - 1}")
         return ids
 
-    def _logprob_array(self) -> NDArray[np.float32]:
-        logprobs = np.zeros(len(self._ids), dtype=np.float32)
+    def _logprob_array(self, blocks: Blocks) -> NDArray[np.float32]:
+        logprobs = blocks.zeros(len(self), np.float32)
         for turn, start in zip(self._turns, self._starts, strict=True):
             try:
                 struct.pack_into(f"{len(turn.logprobs)}f", logprobs.data, start * logprobs.itemsize, *turn.logprobs)
