@@ -34,7 +34,7 @@ class LazyModel(BaseModel):
         return self
 
     def __getattr__(self, name: str) -> Any:
-        if name in type(self).model_fields:
+        if not name.startswith("_") and name in type(self).model_fields:
             return self._filled().__dict__[name]
         return super().__getattr__(name)  # type: ignore[misc]
 
@@ -69,6 +69,7 @@ class NativeCompletion(LazyModel, ChatCompletion):
 
     _answer: ChatAnswer = PrivateAttr()
     _served: Served = PrivateAttr()
+    _notes: dict[str, Any] = PrivateAttr()
     _body: bytes | None = PrivateAttr()
 
     @property
@@ -77,11 +78,13 @@ class NativeCompletion(LazyModel, ChatCompletion):
 
     @property
     def served(self) -> Served:
+        if self._notes:
+            self._served, self._notes = replace(self._served, **self._notes), {}
         return self._served
 
     def note(self, **served: Any) -> Self:
         """Adds to how the turn was served: fields of `Served`."""
-        self._served = replace(self._served, **served)
+        self._notes.update(served)
         return self
 
     def note_prompt(self, prompt_ids: list[int]) -> None:
@@ -106,7 +109,7 @@ def native_completion(body: bytes | None, answer: ChatAnswer, served: Served) ->
     parts = {
         "__pydantic_fields_set__": {"id", "choices", "created", "model", "object", "usage"},
         "__pydantic_extra__": {"prompt_token_ids": answer.prompt_token_ids},
-        "__pydantic_private__": {"_answer": answer, "_served": served, "_body": body},
+        "__pydantic_private__": {"_answer": answer, "_served": served, "_notes": {}, "_body": body},
     }
     for name, value in parts.items():
         object.__setattr__(completion, name, value)

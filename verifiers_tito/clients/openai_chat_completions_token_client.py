@@ -260,7 +260,6 @@ class OpenAIChatCompletionsTokenClient(OpenAIChatCompletionsClient):
         way = way or await self._ways.choose(known.routes, turn)
         while isinstance(way, TurnWay):
             route = way.route
-            served = replace(served, route=route.route, prefix_digest=run.digest.hexdigest())
             body = way.body(turn, run, room=room)
             try:
                 answer = await self._send(known.server, route.path, body, headers=turn.headers, budget=turn.budget)
@@ -272,7 +271,7 @@ class OpenAIChatCompletionsTokenClient(OpenAIChatCompletionsClient):
             else:
                 known.routes.prove(route)
                 completion.note_prompt(token_ids)
-                return completion
+                return completion.note(route=route.route, prefix_digest=run.digest.hexdigest())
         return way
 
     async def _complete_from_messages(self, known: KnownServer, turn: Turn, fallback: Fallback) -> NativeCompletion:

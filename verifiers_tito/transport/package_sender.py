@@ -4,10 +4,16 @@ from __future__ import annotations
 
 from typing import Any
 
+import aiohttp
 import openai
 from openai import AsyncOpenAI
 
-from verifiers_tito.transport.error_mapping import AUTHENTICATION_ERRORS, EMPTY, map_provider_error
+from verifiers_tito.transport.error_mapping import (
+    AUTHENTICATION_ERRORS,
+    EMPTY,
+    map_connection_error,
+    map_provider_error,
+)
 from verifiers_tito.transport.sender import Answer, Request
 
 
@@ -24,6 +30,8 @@ class PackageSender:
             return Answer(error.status_code, error.response.content, error.response.headers)
         except openai.OpenAIError as error:
             raise map_provider_error(error, operation=request.operation) from error
+        except aiohttp.ClientError as error:  # which the package lets through where an answer is no HTTP
+            raise map_connection_error(error, url=request.url, operation=request.operation) from error
 
     async def _body(self, request: Request) -> bytes:
         options: Any = {"headers": request.headers, "max_retries": 0}
