@@ -9,7 +9,7 @@ from __future__ import annotations
 import json
 from collections.abc import Iterator
 from dataclasses import replace
-from typing import Any, Self
+from typing import Any, Self, cast
 
 import msgspec
 from openai.types import CompletionUsage
@@ -29,12 +29,12 @@ class LazyModel(BaseModel):
         raise NotImplementedError
 
     def _filled(self) -> Self:
-        if self.__dict__.keys() < type(self).model_fields.keys():
+        if self.__dict__.keys() < self.__pydantic_fields__.keys():
             self.__dict__.update({**self._make_fields(), **self.__dict__})
         return self
 
     def __getattr__(self, name: str) -> Any:
-        if not name.startswith("_") and name in type(self).model_fields:
+        if name in self.__pydantic_fields__:
             return self._filled().__dict__[name]
         return super().__getattr__(name)  # type: ignore[misc]
 
@@ -49,7 +49,11 @@ class LazyModel(BaseModel):
 
     @model_serializer(mode="wrap")
     def _with_all_fields(self, handler: SerializerFunctionWrapHandler) -> Any:
-        return handler(self._filled())
+        return handler(self._whole())
+
+    def _whole(self) -> Self:
+        """With what its fields leave out, too: they are written as their declared classes are."""
+        return self._filled()
 
 
 class LazyChoice(LazyModel, Choice):
@@ -91,6 +95,11 @@ class NativeCompletion(LazyModel, ChatCompletion):
         """The ids that were sent, where the server proved by their digest that it saw them."""
         self._answer.prompt_token_ids = prompt_ids
         setattr(self, "prompt_token_ids", prompt_ids)  # noqa: B010  a field that OpenAI's class does not declare
+
+    def _whole(self) -> Self:
+        for choice in self.choices:
+            cast(LazyChoice, choice)._filled()
+        return self._filled()
 
     def _make_fields(self) -> dict[str, Any]:
         answer = self._answer
