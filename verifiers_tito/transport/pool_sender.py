@@ -16,7 +16,7 @@ from verifiers_tito.transport.error_mapping import map_connection_error
 from verifiers_tito.transport.package_sender import PackageSender
 from verifiers_tito.transport.sender import Answer, Request
 
-_LEFT_TO_THE_PACKAGE = frozenset([301, 302, 303, 307, 308, 401, 403])
+_LEFT_TO_THE_PACKAGE = frozenset([301, 302, 307, 308, 401, 403])
 """Redirects, of which it knows where a key may go, and refused keys, which are its own errors: nothing was done yet for
 a request that is answered so."""
 
