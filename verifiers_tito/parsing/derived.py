@@ -30,7 +30,10 @@ TOOL = Tool(
 )
 ARGUMENTS = {"qzkey": VALUE}
 QUESTION = {"role": "user", "content": "Qzquestionzq"}
-PARTNERS = {"deepseek_v3": "deepseek_r1", "glm45": "glm45", "kimi_k2": "kimi_k2", "minimax_m2": "minimax_m2"}
+PARTNERS = {
+    "deepseek_v3": "deepseek_r1",
+    **{name: name for name in ("gemma4", "glm45", "kimi_k2", "minimax_m2", "mistral", "muse_glimmer")},
+}
 """Reasoning parsers by the tool parsers that they go with. Others go with Qwen's: `<think>` looks alike everywhere."""
 
 
