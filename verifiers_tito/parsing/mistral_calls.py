@@ -43,12 +43,12 @@ class MistralCalls:
         listed = next((one.strip() for one in behind.split(MISTRAL_CALLS) if one.strip()), "")
         if not mark and request.must_call:
             listed = text.strip()  # where a call is required a server may make the model write the list alone
-        values = _listed(listed) if _BEGINS_LIST.match(listed) else None
-        if values is None or not (mark or values):
+        values = _listed(listed) if _BEGINS_LIST.match(listed) else []
+        calls = tuple(call for call in map(_call, values) if call is not None)
+        if not calls and not (mark and _BEGINS_LIST.match(listed)):
             return replace(self.named.find(text, request), id_characters=_ID_CHARACTERS)
         if request.tools and not request.allows_calls:
             return FoundCalls(content=text)
-        calls = tuple(call for call in map(_call, values) if call is not None)
         problem = CallProblem.NO_NAME_OR_ARGUMENTS if values else CallProblem.NO_JSON
         whole = values and len(calls) == len(values)
         unparsed = () if whole else (UnparsedToolCall(text=mark + listed, problem=problem),)
