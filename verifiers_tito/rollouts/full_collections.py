@@ -88,12 +88,14 @@ class FullCollections:
     def _postpone(self) -> None:
         now = self._measure()
         self._most_bytes = now + max(now, self._least_growth_bytes)
-        if gc.get_threshold()[_OLDEST_GENERATION] == self._threshold:
-            gc.set_threshold(*gc.get_threshold()[:_OLDEST_GENERATION], NEVER)
+        first, second, third = gc.get_threshold()
+        if third == self._threshold:
+            gc.set_threshold(first, second, NEVER)
 
     def _allow(self) -> None:
-        if gc.get_threshold()[_OLDEST_GENERATION] == NEVER:
-            gc.set_threshold(*gc.get_threshold()[:_OLDEST_GENERATION], self._threshold)
+        first, second, third = gc.get_threshold()
+        if third == NEVER:
+            gc.set_threshold(first, second, self._threshold)
 
 
 _OF_THIS_PROCESS = FullCollections()
