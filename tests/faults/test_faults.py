@@ -10,6 +10,7 @@ from typing import Any
 from urllib.parse import urlsplit
 
 import pytest
+from openai import AsyncOpenAI
 
 import verifiers_tito as vf
 from tests.clients.turns import MODEL, config_of, fresh_state, go_on, take_turn
@@ -17,6 +18,7 @@ from tests.conftest import FakeMaker, locally
 from tests.faults.proxy import OVERCOME, Choose, Fault, FaultyWire
 from verifiers_tito.testing import Completion, FakeRequest, FakeVLLM
 from verifiers_tito.transport import RouteMissingError
+from verifiers_tito.transport.retry_policy import GiveUp
 from verifiers_tito.wire.routes import ABORT, CHAT, CHAT_TOKENS
 from verifiers_tito.wire.sampling_routes import SERVER_DEFAULTS
 from verifiers_tito.wire.token_routes import TOKEN_ROUTES
@@ -129,6 +131,33 @@ async def test_on_the_routes_that_only_sample_faults_come_to_the_same(
         assert isinstance(state["error"], vf.InvalidModelResponseError)
         assert WORDS[fault] in str(state["error"])
         assert routes == ["chat", route, route]
+
+
+async def test_a_rollout_whose_retries_are_spent_has_failed_whatever_each_turn_has_left(qwen3_fake: FakeMaker) -> None:
+    faults = iter([Fault.NONE, Fault.TOO_MANY, Fault.NONE, *[Fault.TOO_MANY] * 9])
+    async with (
+        qwen3_fake(numbered) as fake,
+        wire_to(fake, lambda: next(faults)) as wire,
+        client_of(wire, fake, max_retries_per_rollout=3) as client,
+    ):
+        env = make_env(5)
+        state = await env.rollout(env.dataset[0], client, MODEL, {"max_tokens": 8})
+    assert GiveUp.ROLLOUT_SPENT in str(state["error"])
+    assert len(wire.faults) == 1 + 3  # one retry in the second turn, two in the third, and its last attempt
+    assert len(state["trajectory"]) == 2
+
+
+async def test_a_ready_made_client_s_patience_is_kept(qwen3_fake: FakeMaker) -> None:
+    async with (
+        qwen3_fake(numbered) as fake,
+        wire_to(fake, lambda: Fault.HANG) as wire,
+        AsyncOpenAI(base_url=wire.base_url, api_key="key", timeout=0.2, max_retries=1) as provider,
+    ):
+        client = vf.OpenAIChatCompletionsTokenClient(provider, stitching=locally(fake))
+        with pytest.raises(vf.ModelError, match=r"no answer in time.*tried 2 times"):
+            await take_turn(client, fresh_state(), [vf.UserMessage(content="Talk.")])
+        await client.close()
+    assert wire.faults == [Fault.HANG] * 2
 
 
 async def test_a_broken_attempt_is_aborted_by_its_id_before_the_next_begins(qwen3_fake: FakeMaker) -> None:
