@@ -131,7 +131,8 @@ def client_with(pool: Pool, base_url: str, tokenizer: LocalTokenizer) -> vf.Open
 
 
 async def measure(pool: Pool, rollouts: int, fake: FakeProcess, tokenizer: LocalTokenizer, options: Options) -> Run:
-    env = TalkingEnv(dataset=[{"question": "Talk."}], rubric=vf.Rubric(lambda **kw: 1.0), max_turns=options.turns)
+    rows = [{"question": "Talk."}] * rollouts
+    env = TalkingEnv(dataset=rows, rubric=vf.Rubric(lambda **kw: 1.0), max_turns=options.turns)
     before = _largest_kb()
     async with client_with(pool, fake.base_url, tokenizer) as client, LoopLag() as lag:
         started = time.perf_counter()
@@ -139,7 +140,6 @@ async def measure(pool: Pool, rollouts: int, fake: FakeProcess, tokenizer: Local
             client,
             MODEL,
             {"max_tokens": SAMPLED_TOKENS},
-            rollouts_per_example=rollouts,
             show_progress=False,
             postpone_full_collections=not options.full_collections,
         )
