@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import pytest
 
-from tests.contract.contract_wire import CHAT, CHAT_TOKENS, HI, Wire
+from tests.contract.contract_wire import CHAT, CHAT_TOKENS, HI, Refused, Wire, refused
 from verifiers_tito.wire.routes import ABORT
 
 
@@ -58,7 +58,7 @@ async def test_aborting_is_an_empty_200_whether_there_is_such_a_request_or_not(w
     assert (response.status_code, response.content) == (200, b"")
     assert (await wire.stranger.post(ABORT[0], json={"request_ids": []})).status_code == 401
     unnamed = await wire.post(ABORT[0], {})
-    assert (unnamed.status_code, unnamed.json()) == (400, {"detail": "Missing 'request_ids' in request body"})
+    assert refused(unnamed) == Refused(400, "Bad Request", None, "Missing 'request_ids' in request body")
 
 
 async def test_a_request_id_of_the_client_names_the_completion(wire: Wire) -> None:

@@ -19,7 +19,7 @@ from tests.faults.proxy import OVERCOME, Choose, Fault, FaultyWire
 from verifiers_tito.testing import Completion, FakeRequest, FakeVLLM
 from verifiers_tito.transport import RouteMissingError
 from verifiers_tito.transport.retry_policy import GiveUp
-from verifiers_tito.wire.routes import ABORT, CHAT, CHAT_TOKENS
+from verifiers_tito.wire.routes import ABORT, CHAT, CHAT_TOKENS, OPENAPI
 from verifiers_tito.wire.sampling_routes import SERVER_DEFAULTS
 from verifiers_tito.wire.token_routes import TOKEN_ROUTES
 
@@ -189,6 +189,7 @@ async def test_a_route_that_a_server_loses_without_an_outage_is_looked_for_anew(
         client.client.base_url = stock.base_url
         labels += [(await go_on(client, state, vf.UserMessage(content="And?"))).served.label for _ in range(2)]
         asked = [request.path for request in stock.posts if "completions" in request.path]
+        assert OPENAPI in [request.path for request in stock.requests]
     assert labels == ["chat (first turn)", "chat/tokens", "chat/kv", "chat/kv"]
     assert asked == [CHAT, CHAT]  # the missing route answered 404, once
 

@@ -238,7 +238,7 @@ class FakeApp:
 def _abort(request: Request, body: Any) -> Response:
     """Nothing is under way here that could be given up: an answer is made in one piece."""
     if body.get("request_ids") is None:
-        raise HTTPException(400, "Missing 'request_ids' in request body")
+        raise RefusalError("Missing 'request_ids' in request body", type_="Bad Request")
     return Response()
 
 
