@@ -22,11 +22,10 @@ from typing import Any
 
 import openai
 from rich import box
-from rich.console import Console
 from rich.table import Table
 
 import verifiers_tito as vf
-from benchmarks.command import options_from, run_as_command
+from benchmarks.command import options_from, run_as_command, wide_console
 from benchmarks.fake_process import MODEL, FakeProcess
 from benchmarks.results import provenance, require_tokenizer, write
 from verifiers_tito.errors import ConfigError
@@ -200,7 +199,7 @@ def conclusion(runs: Sequence[Run]) -> str:
 
 
 def main(arguments: Sequence[str] | None = None) -> None:
-    options, console = parse(arguments), Console()
+    options, console = parse(arguments), wide_console()
     runs = asyncio.run(run(options))
     result = {
         **provenance(),

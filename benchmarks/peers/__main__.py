@@ -24,7 +24,7 @@ from rich.console import Console
 from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeElapsedColumn
 
 import verifiers_tito as vf
-from benchmarks.command import options_from, run_as_command
+from benchmarks.command import options_from, run_as_command, wide_console
 from benchmarks.fake_process import MODEL, FakeProcess
 from benchmarks.peers import report
 from benchmarks.peers.conversations import Conversation, Kind, conversation
@@ -156,7 +156,7 @@ def as_json(
 
 
 def main(arguments: Sequence[str] | None = None) -> None:
-    options, console = parse(arguments), Console(width=max(Console().width, report.TABLE_WIDTH))
+    options, console = parse(arguments), wide_console()
     found, packages = asyncio.run(run(options, console))
     made = report.rows(found)
     write(as_json(found, made, packages, options), RESULT)

@@ -13,8 +13,6 @@ from rich.table import Table
 from benchmarks.peers.measure import Finding, Server
 from benchmarks.peers.peers import PEERS
 
-TABLE_WIDTH = 140
-"""Characters, wherever the table goes: a row is a line."""
 EARLY_TURN = 10
 AROUND = 2
 Pick = Callable[[Finding], float | None]
