@@ -6,9 +6,20 @@ import argparse
 from collections.abc import Callable, Mapping
 from typing import Any, NoReturn, TypeVar
 
+from rich.console import Console
+
 from verifiers_tito.errors import ConfigError, Error
 
 OptionsT = TypeVar("OptionsT")
+
+
+TABLE_WIDTH = 140
+"""Characters. A row is a line, also in a file."""
+
+
+def wide_console() -> Console:
+    """For tables, wherever they go."""
+    return Console(width=max(Console().width, TABLE_WIDTH))
 
 
 def options_from(parser: argparse.ArgumentParser, make: Callable[..., OptionsT], fields: Mapping[str, Any]) -> OptionsT:

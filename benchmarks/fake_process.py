@@ -37,14 +37,22 @@ class FakeProcess(LineProcess):
     """`with FakeProcess(...) as fake`: it runs inside the block.
 
     Every completion samples `sampled_tokens` ids, the end of the turn included, that depend on the prompt's length, and
-    takes `answer_seconds` more than the fake's own work. Raises `LocalServerError` where it does not start or has
-    ended; its own words are on stderr.
+    takes `answer_seconds` more than the fake's own work. With `scale_out` it has vLLM's generate route. Raises
+    `LocalServerError` where it does not start or has ended; its own words are on stderr.
     """
 
-    def __init__(self, *, folder: Path, sampled_tokens: int, max_model_len: int, answer_seconds: float = 0.0) -> None:
+    def __init__(
+        self,
+        *,
+        folder: Path,
+        sampled_tokens: int,
+        max_model_len: int,
+        answer_seconds: float = 0.0,
+        scale_out: bool = False,
+    ) -> None:
         command = [sys.executable, "-m", "benchmarks.fake_process", "--serve", "--folder", str(folder.absolute())]
         command += ["--sampled-tokens", str(sampled_tokens), "--max-model-len", str(max_model_len)]
-        command += ["--answer-seconds", str(answer_seconds)]
+        command += ["--answer-seconds", str(answer_seconds), *(["--scale-out"] if scale_out else [])]
         super().__init__(command, name="the fake vLLM")
 
     @property
@@ -76,7 +84,7 @@ async def serve(options: argparse.Namespace) -> None:
     words = Words(tokenizer.transformers_tokenizer)
     script = word_script(words, sampled_tokens=options.sampled_tokens, answer_seconds=options.answer_seconds)
     model = FakeModel(folder=options.folder, name=MODEL, max_model_len=options.max_model_len)
-    async with FakeVLLM(model, script=script, tokenizer=tokenizer) as fake:
+    async with FakeVLLM(model, script=script, tokenizer=tokenizer, scale_out=options.scale_out) as fake:
         print(json.dumps(fake.base_url), flush=True)
         while await asyncio.to_thread(sys.stdin.readline):
             arrived = [
@@ -94,6 +102,7 @@ def main(arguments: Sequence[str] | None = None) -> None:
     parser.add_argument("--sampled-tokens", type=int, required=True)
     parser.add_argument("--max-model-len", type=int, required=True)
     parser.add_argument("--answer-seconds", type=float, required=True)
+    parser.add_argument("--scale-out", action="store_true")
     asyncio.run(serve(parser.parse_args(arguments)))
 
 

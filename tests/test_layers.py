@@ -3,8 +3,11 @@
 from __future__ import annotations
 
 import ast
+import re
 import subprocess
 import sys
+import tomllib
+from importlib.metadata import packages_distributions
 from pathlib import Path
 
 import pytest
@@ -46,6 +49,10 @@ ONLY = {
 }
 
 
+PARTS = {"pydantic_core": "pydantic", "tokenizers": "transformers"}
+"""Packages that are the inside of a declared one, and are never there without it."""
+
+
 def layer_of(module: str) -> int:
     return next(number for number, names in enumerate(LAYERS) if module in names)
 
@@ -64,6 +71,40 @@ def package_imports() -> list[tuple[str, str, str]]:
                 if module and module.startswith("verifiers_tito."):
                     found.append((str(file.relative_to(PACKAGE)), part, module.split(".")[1]))
     return found
+
+
+def foreign_imports() -> set[str]:
+    """Top-level names of what the package imports from elsewhere, late imports too."""
+    found = set()
+    for file in PACKAGE.rglob("*.py"):
+        for node in ast.walk(ast.parse(file.read_text())):
+            modules = [node.module or ""] if isinstance(node, ast.ImportFrom) and node.level == 0 else []
+            modules += [alias.name for alias in node.names] if isinstance(node, ast.Import) else []
+            found |= {module.split(".")[0] for module in modules}
+    return found - {*sys.stdlib_module_names, PACKAGE.name}
+
+
+def declared_packages() -> set[str]:
+    """Distributions that `pyproject.toml` names, as they are written on the index."""
+    project = tomllib.loads((PACKAGE.parent / "pyproject.toml").read_text())["project"]
+    extras = project["optional-dependencies"]
+    listed = [*project["dependencies"], *(name for extra in extras.values() for name in extra)]
+    return {_normalized(re.split(r"[^\w.-]", requirement)[0]) for requirement in listed}
+
+
+def _normalized(name: str) -> str:
+    return re.sub(r"[-_.]+", "-", name).lower()
+
+
+def test_everything_that_is_imported_is_declared() -> None:
+    """Failure 29: a package that came along with another one is gone when that changes."""
+    distributions, declared = packages_distributions(), declared_packages()
+    undeclared = {
+        name
+        for name in foreign_imports()
+        if not declared & {_normalized(one) for one in distributions.get(PARTS.get(name, name), [name])}
+    }
+    assert undeclared == set()
 
 
 def test_every_part_of_the_package_has_its_layer() -> None:

@@ -53,7 +53,14 @@ from verifiers_tito.errors import (
 )
 from verifiers_tito.parsers import MaybeThinkParser, Parser, ThinkParser, XMLParser
 from verifiers_tito.results import LoadedResults, RolloutOutput, load_results
-from verifiers_tito.rollouts import Continuity, RolloutSummary, continuity, run_metrics, summarize
+from verifiers_tito.rollouts import (
+    Continuity,
+    RolloutSummary,
+    continuity,
+    postponed_full_collections,
+    run_metrics,
+    summarize,
+)
 from verifiers_tito.rubrics import (
     NO_SCORE,
     MathRubric,
@@ -317,6 +324,7 @@ __all__ = [
     "messages_to_printable",
     "pack_datums",
     "pad_datums",
+    "postponed_full_collections",
     "print_prompt_completions_sample",
     "quiet_verifiers",
     "read_datums",

@@ -24,7 +24,7 @@ from rich.console import Console
 from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeElapsedColumn
 
 import verifiers_tito as vf
-from benchmarks.command import options_from, run_as_command
+from benchmarks.command import options_from, run_as_command, wide_console
 from benchmarks.fake_process import MODEL, FakeProcess
 from benchmarks.peers import report
 from benchmarks.peers.conversations import Conversation, Kind, conversation
@@ -79,7 +79,8 @@ async def target(server: Server, options: Options, console: Console) -> AsyncIte
     longest = (options.turns_of(server) + 1) * TOKENS_PER_TURN
     folder = options.model_folder
     if server is Server.FAKE:
-        with FakeProcess(folder=folder, sampled_tokens=ANSWER_WORDS[server], max_model_len=longest) as fake:
+        answers = {"sampled_tokens": ANSWER_WORDS[server], "max_model_len": longest, "scale_out": True}
+        with FakeProcess(folder=folder, **answers) as fake:
             yield Target(base_url=fake.base_url, model=MODEL, model_folder=folder)
     elif options.base_url:
         async with vf.OpenAIChatCompletionsTokenClient(vf.ClientConfig(base_url=options.base_url)) as client:
@@ -155,7 +156,7 @@ def as_json(
 
 
 def main(arguments: Sequence[str] | None = None) -> None:
-    options, console = parse(arguments), Console()
+    options, console = parse(arguments), wide_console()
     found, packages = asyncio.run(run(options, console))
     made = report.rows(found)
     write(as_json(found, made, packages, options), RESULT)

@@ -28,9 +28,31 @@ async def test_a_loop_that_stands_still_is_seen() -> None:
     assert lag.quantile(1.0) > 50
 
 
+async def test_what_the_loop_did_itself_is_told_from_what_it_waited_for() -> None:
+    async with LoopLag() as waited:
+        await asyncio.sleep(0.03)
+        time.sleep(0.2)  # noqa: ASYNC251  as if another program had the processor
+        await asyncio.sleep(0.03)
+    assert waited.longest_own < 100 < waited.quantile(1.0)
+    async with LoopLag() as worked:
+        await asyncio.sleep(0.03)
+        until = time.thread_time() + 0.1
+        while time.thread_time() < until:
+            pass
+        await asyncio.sleep(0.03)
+    assert worked.longest_own > 50
+
+
 @pytest.mark.parametrize(("longest", "verdict"), [(50.0, "met"), (51.0, "MISSED")])
 def test_the_conclusion_is_about_the_pool_that_is_used(longest: float, verdict: str) -> None:
-    figures = {"turns_per_second": 1.0, "median_lag_ms": 1.0, "high_lag_ms": 1.0, "retries": 0, "failed": 0}
+    figures = {
+        "longest_own_ms": 1.0,
+        "turns_per_second": 1.0,
+        "median_lag_ms": 1.0,
+        "high_lag_ms": 1.0,
+        "retries": 0,
+        "failed": 0,
+    }
     runs = [
         Run(pool=pool, rollouts=1, longest_lag_ms=ms, kb_per_rollout=1.0, **figures)
         for pool, ms in ((Pool.AIOHTTP, longest), (Pool.HTTPX2, 9000.0))

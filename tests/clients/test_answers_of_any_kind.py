@@ -177,6 +177,21 @@ def test_an_answer_that_is_cut_off(route: str, data: st.DataObject) -> None:
 
 
 @ROUTES
+@pytest.mark.parametrize("spelling", ["a", "token_id:4", 4, None])
+def test_however_a_server_spells_a_token_its_ids_are_read(route: str, spelling: Any) -> None:
+    """Failure 28: the spelling changed from version to version, and clients that read it broke."""
+    answer = copy.deepcopy(GOOD[route])
+    logprobs = answer["choices"][0]["logprobs"]
+    if "content" in logprobs:
+        logprobs["content"] = [{**entry, "token": spelling, "token_id": spelling} for entry in logprobs["content"]]
+    else:
+        logprobs["tokens"] = [spelling] * 2
+    tokens = read(route, json.dumps(answer).encode()).message.tokens
+    assert tokens is not None
+    assert (tokens.completion_ids, tokens.completion_logprobs) == ([4, 5], [-0.5, -1.0])
+
+
+@ROUTES
 def test_numbers_that_are_none_in_json_are_refused(route: str) -> None:
     body = json.dumps(GOOD[route]).replace("-0.5", "NaN").encode()
     assert isinstance(turn_or_error(route, body), vf.InvalidModelResponseError)

@@ -157,6 +157,8 @@ async def test_a_client_counts_what_it_does(qwen3_fake: FakeMaker) -> None:
     assert counted.turn_seconds.keys() == counted.turns.keys()
     assert counted.prompt_ids == sum(len(step["prompt_ids"]) for step in steps)
     assert counted.sampled_ids == sum(len(step["completion_ids"]) for step in steps)
+    cached = [step["response"].served.cached_ids for step in state["trajectory"]]
+    assert counted.cached_ids == sum(cached) > 0
     assert counted.reused_ids == len(steps[0]["prompt_ids"]) + len(steps[0]["completion_ids"])
     assert counted.prompt_ids == len(steps[0]["prompt_ids"]) + counted.reused_ids + counted.bridged_ids
     assert counted.requests["POST /v1/chat/completions"] == 1

@@ -5,6 +5,7 @@ from __future__ import annotations
 import pytest
 
 from tests.contract.contract_wire import CHAT, CHAT_TOKENS, COMPLETIONS, GENERATE, Wire
+from verifiers_tito.wire.routes import ABORT
 
 
 @pytest.mark.parametrize(
@@ -14,6 +15,7 @@ from tests.contract.contract_wire import CHAT, CHAT_TOKENS, COMPLETIONS, GENERAT
         (CHAT_TOKENS, {"get", "post"}),
         (COMPLETIONS, {"post"}),
         (GENERATE, {"post"}),
+        (ABORT[0], {"post"}),
         ("/tokenize", {"post"}),
         ("/detokenize", {"post"}),
         ("/v1/models", {"get"}),

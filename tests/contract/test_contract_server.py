@@ -4,7 +4,8 @@ from __future__ import annotations
 
 import pytest
 
-from tests.contract.contract_wire import CHAT, CHAT_TOKENS, HI, Wire
+from tests.contract.contract_wire import CHAT, CHAT_TOKENS, HI, Refused, Wire, refused
+from verifiers_tito.wire.routes import ABORT
 
 
 async def test_health_is_an_empty_200_for_everybody(wire: Wire) -> None:
@@ -50,6 +51,14 @@ async def test_getting_what_wants_a_post_is_405_with_a_detail(path: str, wire: W
     response = await wire.client.get(path)
     assert response.status_code == 405
     assert response.json() == {"detail": "Method Not Allowed"}
+
+
+async def test_aborting_is_an_empty_200_whether_there_is_such_a_request_or_not(wire: Wire) -> None:
+    response = await wire.post(ABORT[0], {"request_ids": ["nobody-s"]})
+    assert (response.status_code, response.content) == (200, b"")
+    assert (await wire.stranger.post(ABORT[0], json={"request_ids": []})).status_code == 401
+    unnamed = await wire.post(ABORT[0], {})
+    assert refused(unnamed) == Refused(400, "Bad Request", None, "Missing 'request_ids' in request body")
 
 
 async def test_a_request_id_of_the_client_names_the_completion(wire: Wire) -> None:

@@ -31,6 +31,7 @@ class Fault(StrEnum):
     MINUS_INFINITY = "a log-probability is -9999"
     ABORT = "finish_reason abort"
     NO_CHOICES = "an answer without choices"
+    UNKNOWN_ID = "an id was sampled that there is not"
 
 
 OVERCOME = frozenset(
@@ -38,6 +39,7 @@ OVERCOME = frozenset(
 )
 """What a client gets over by trying again."""
 
+UNKNOWN_ID = 10**7
 COMPLETING = (b"/completions", b"/generate")
 """In the paths of requests that sample."""
 
@@ -64,10 +66,14 @@ class FaultyWire:
         return self
 
     async def __aexit__(self, kind: type[BaseException] | None, error: Any, trace: TracebackType | None) -> None:
+        self.break_down()
+        await self._server.wait_closed()
+
+    def break_down(self) -> None:
+        """Nobody is at this address from now on, whatever was under way."""
         self._server.close()
         for writer in self._open:
             writer.transport.abort()
-        await self._server.wait_closed()
 
     async def _serve(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
         self._open.add(writer)
@@ -143,6 +149,8 @@ def spoilt(body: bytes, fault: Fault) -> bytes:
         choice["finish_reason"] = "abort"
     elif fault is Fault.NO_CHOICES:
         answer["choices"] = []
+    elif fault is Fault.UNKNOWN_ID:
+        choice["token_ids"][0] = UNKNOWN_ID
     return json.dumps(answer).encode()
 
 

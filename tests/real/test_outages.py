@@ -3,23 +3,29 @@
 from __future__ import annotations
 
 import asyncio
+import json
 import re
 import socket
-import time
+import uuid
 from dataclasses import replace
 from typing import Any
 
 import httpx
 import pytest
+from openai import AsyncOpenAI
 
 import verifiers_tito as vf
 from tests.conftest import API_KEY
 from verifiers_tito.local.server import LocalServer
+from verifiers_tito.transport import Server
+from verifiers_tito.wire import routes
 
 pytestmark = pytest.mark.vllm
 
 TURNS = 12
 SMALLER_ROOM = 4096
+MOST_IN_A_SECOND = 1000
+"""More tokens than the tiny model samples in a second, and far fewer than it is asked for."""
 SAMPLING = {"temperature": 1.0, "max_tokens": 100}
 
 
@@ -73,16 +79,19 @@ async def test_rollouts_finish_on_a_server_that_was_killed_and_started_again_wit
     assert max(retries) >= 2
 
 
-async def wait_until_engine(server: LocalServer, *, is_busy: bool) -> float:
-    """Seconds until it generates, or has stopped to."""
-    started = time.monotonic()
+async def wait_until_engine(server: LocalServer, *, is_busy: bool) -> int:
+    """How many tokens it has sampled since its start, when it generates, or has stopped to."""
     async with asyncio.timeout(60), httpx.AsyncClient(base_url=server.root_url, timeout=60) as http:
         while True:
             metrics = (await http.get("/metrics")).text
-            running = re.findall(r"^vllm:num_requests_running\{.*\} (\S+)$", metrics, re.MULTILINE)
-            if (sum(map(float, running)) > 0) == is_busy:
-                return time.monotonic() - started
+            if (_total(metrics, "vllm:num_requests_running") > 0) == is_busy:
+                return int(_total(metrics, "vllm:generation_tokens_total"))
             await asyncio.sleep(0.05)
+
+
+def _total(metrics: str, name: str) -> float:
+    """Of all series of one name."""
+    return sum(map(float, re.findall(rf"^{name}\{{.*\}} (\S+)$", metrics, re.MULTILINE)))
 
 
 async def test_the_engine_stops_generating_for_a_turn_that_was_cancelled(real_vllm_qwen3: LocalServer) -> None:
@@ -91,8 +100,36 @@ async def test_the_engine_stops_generating_for_a_turn_that_was_cancelled(real_vl
         env = make_env()
         endless = {"max_tokens": 8000, "extra_body": {"ignore_eos": True}}
         rolling = asyncio.create_task(env.rollout(env.dataset[0], client, real_vllm_qwen3.model, endless))
-        await wait_until_engine(real_vllm_qwen3, is_busy=True)
+        sampled = await wait_until_engine(real_vllm_qwen3, is_busy=True)
         rolling.cancel()
         with pytest.raises(asyncio.CancelledError):
             await rolling
-        await wait_until_engine(real_vllm_qwen3, is_busy=False)  # else it would go on for a minute
+        sampled = await wait_until_engine(real_vllm_qwen3, is_busy=False) - sampled
+    assert sampled < MOST_IN_A_SECOND
+
+
+@pytest.mark.parametrize("path", [routes.CHAT, routes.CHAT_TOKENS, routes.COMPLETIONS, routes.GENERATE])
+async def test_a_request_is_given_up_by_the_id_that_its_attempt_was_sent_with(
+    path: str, real_vllm_qwen3: LocalServer
+) -> None:
+    """This is how an attempt ends whose connection broke where something in between keeps it running."""
+    sampling = {"max_tokens": 8000, "ignore_eos": True}
+    prompts: dict[str, dict[str, Any]] = {
+        routes.CHAT: {"messages": [{"role": "user", "content": "Talk."}], **sampling},
+        routes.CHAT_TOKENS: {"tokens": [1, 2, 3], **sampling},
+        routes.COMPLETIONS: {"prompt": [1, 2, 3], **sampling},
+        routes.GENERATE: {"token_ids": [1, 2, 3], "sampling_params": sampling},
+    }
+    server, body = Server(openai_client_of(real_vllm_qwen3)), {"model": real_vllm_qwen3.model, **prompts[path]}
+    server.abort_path = routes.ABORT[0]
+    async with server.provider:
+        headers = {"X-Request-Id": (attempt := f"attempt-{uuid.uuid4().hex}")}
+        asking = asyncio.create_task(server.post(path, body, headers=headers))
+        await wait_until_engine(real_vllm_qwen3, is_busy=True)
+        await server._end(attempt)
+        (choice,) = json.loads(await asking)["choices"]
+    assert choice["finish_reason"] == "abort"
+
+
+def openai_client_of(server: LocalServer) -> AsyncOpenAI:
+    return AsyncOpenAI(base_url=server.base_url, api_key=API_KEY)

@@ -40,6 +40,7 @@ BAD_BODIES: tuple[dict[str, Any], ...] = (
     {"tokens": [1, 2], "top_p": 7},
     {"tokens": [1, 2], "stop": [""]},
 )
+NO_BODIES = ((b"", "application/json"), (b"{", "application/json"), (b"[1]", "application/json"), (b"{}", "text/plain"))
 
 
 def good_body(number: int) -> dict[str, Any]:
@@ -86,11 +87,17 @@ async def test_hundreds_at_once_are_each_their_own_and_bad_ones_are_refused(real
             assert response.status_code == 400, (body, response.text[:200])
             assert response.json()["error"]["message"]
 
+        async def send_no_body(content: bytes, content_type: str) -> None:
+            response = await http.post(CHAT_TOKENS, content=content, headers={"Content-Type": content_type})
+            assert response.status_code == 400, (content, response.text[:200])
+
         async with asyncio.TaskGroup() as load:
             for number in range(AT_ONCE):
                 load.create_task(send_good(number))
             for body in BAD_BODIES:
                 load.create_task(send_bad(body))
+            for content, content_type in NO_BODIES:
+                load.create_task(send_no_body(content, content_type))
         assert (await http.get(HEALTH)).status_code == 200
         await send_good(AT_ONCE)
         unkeyed = await http.post(CHAT_TOKENS, json=good_body(0), headers={"Authorization": ""})

@@ -16,6 +16,8 @@ OVERLONG = [
     "Input length (65) exceeds model's maximum context length (64).",
     "max_tokens must be at least 1, got 0.",
     "The decoder prompt (length 65) is longer than the maximum model length of 64. Make sure ...",
+    "The decoder prompt (length 64) plus the number of requested output tokens (at least 1) is longer than the maximum "
+    "model length of 64. Make sure ...",
 ]
 
 

@@ -8,6 +8,7 @@ Whoever runs them, the ledger and the folder of results are here, and what a run
 from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Mapping, Sequence
+from contextlib import nullcontext
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, Protocol
 
@@ -17,7 +18,15 @@ from verifiers_tito.envs.recorder import Books, Recorder
 from verifiers_tito.envs.scoring import KindOfScoring, ScoringKind
 from verifiers_tito.envs.turn_log import TurnLog, turns_kept
 from verifiers_tito.results import Record, state_of
-from verifiers_tito.rollouts import Limits, PlannedGroup, PlannedRollout, RetryRule, RolloutKey, Scheduler
+from verifiers_tito.rollouts import (
+    Limits,
+    PlannedGroup,
+    PlannedRollout,
+    RetryRule,
+    RolloutKey,
+    Scheduler,
+    postponed_full_collections,
+)
 from verifiers_tito.rollouts.attempt import Rollout
 from verifiers_tito.types import State
 
@@ -78,6 +87,7 @@ class InProcess:
     retries: RetryRule
     state_columns: Sequence[str] = ()
     fatal: tuple[type[Exception], ...] = ()
+    postpones_full_collections: bool = True
 
     async def run(self, groups: Iterable[OpenGroup], books: Books) -> None:
         compares = self.scoring.kind is ScoringKind.GROUP
@@ -90,7 +100,8 @@ class InProcess:
             fatal=self.fatal,
             around=lambda planned: turns_kept(_log(planned, books)),
         )
-        await scheduler.run(group.planned() for group in groups)
+        with postponed_full_collections() if self.postpones_full_collections else nullcontext():
+            await scheduler.run(group.planned() for group in groups)
 
 
 def _log(planned: PlannedRollout, books: Books) -> TurnLog | None:

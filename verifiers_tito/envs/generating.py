@@ -77,6 +77,7 @@ class GeneratingEnvironment:
         *,
         max_tokens_in_flight: int | None = None,
         show_progress: bool = True,
+        postpone_full_collections: bool = True,
         workers: Workers | None = None,
     ) -> GenerateOutputs:
         """One rollout per input; inputs of the same `example_id` are a group. Returns `{"outputs", "metadata"}`.
@@ -100,6 +101,7 @@ class GeneratingEnvironment:
             on_log=on_log,
             max_tokens_in_flight=max_tokens_in_flight,
             show_progress=show_progress,
+            postpone_full_collections=postpone_full_collections,
         )
         rows, sampling = input_rows(inputs), {**self.sampling_args, **(sampling_args or {})}
         refuse_misspelt(sampling)
@@ -137,6 +139,7 @@ class GeneratingEnvironment:
             retries=RetryRule(most_retries=options.max_retries),
             state_columns=options.columns,
             fatal=client.authentication_errors,
+            postpones_full_collections=options.postpone_full_collections,
         )
 
     async def evaluate(

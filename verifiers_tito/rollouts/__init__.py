@@ -2,6 +2,7 @@
 
 from verifiers_tito.rollouts.attempt import RetryRule, failed_state
 from verifiers_tito.rollouts.continuity import Continuity, TurnContinuity, continuity, run_metrics
+from verifiers_tito.rollouts.full_collections import postponed_full_collections
 from verifiers_tito.rollouts.group import run_group
 from verifiers_tito.rollouts.limits import NO_LIMIT, InFlight, Limits
 from verifiers_tito.rollouts.plan import PlannedGroup, PlannedRollout, RolloutKey
@@ -24,6 +25,7 @@ __all__ = [
     "TurnContinuity",
     "continuity",
     "failed_state",
+    "postponed_full_collections",
     "run_group",
     "run_metrics",
     "summarize",

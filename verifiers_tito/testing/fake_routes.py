@@ -39,6 +39,7 @@ from verifiers_tito.wire.logprobs_form import LogprobsForm
 from verifiers_tito.wire.package_version import package_version
 from verifiers_tito.wire.prompt_digest import PromptEcho
 from verifiers_tito.wire.routes import (
+    ABORT,
     CHAT,
     CHAT_TOKENS,
     COMPLETIONS,
@@ -105,6 +106,7 @@ class FakeApp:
             posts[COMPLETIONS] = self._sample
         if scale_out:
             posts[GENERATE] = self._sample
+            posts[ABORT[0]] = _abort
         if weight_updates:
             weights = chat.weights
             posts |= {path: _answering(answer) for path, answer in weights.posts.items()}
@@ -231,6 +233,13 @@ class FakeApp:
             for name, path in adapters
         ]
         return JSONResponse({"object": "list", "data": [card, *beside]})
+
+
+def _abort(request: Request, body: Any) -> Response:
+    """Nothing is under way here that could be given up: an answer is made in one piece."""
+    if body.get("request_ids") is None:
+        raise RefusalError("Missing 'request_ids' in request body", type_="Bad Request")
+    return Response()
 
 
 def _answering(answer: Callable[[Any], dict[str, Any]]) -> Callable[[Request, Any], Response]:

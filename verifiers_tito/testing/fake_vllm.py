@@ -33,12 +33,12 @@ class FakeVLLM:
 
     `token_route=False` makes it look like a stock vLLM, without `/v1/chat/completions/tokens`, and `kv_token_ids=False`
     like one before 0.27, which passes over ids in `kv_transfer_params`. With `scale_out`, vLLM's `--enable-scale-out`,
-    it has `/inference/v1/generate`, too; without `completions_route` it looks like one behind a gateway that passes
-    only chat on. `weight_updates` is vLLM's dev mode, with adapters, and `weights` shows what became of them.
-    `reasoning_parser` and `tool_call_parser` are vLLM's flags of the same names. With `names_files=False` it does not
-    say where the model's files are, so that a client asks it to tokenize instead of loading them for a second. Several
-    fakes of one folder can share `tokenizer` (`load_tokenizer(folder)`), whose loading takes most of the start. It
-    answers while the event loop runs.
+    it has `/inference/v1/generate` and the route that aborts, too; without `completions_route` it looks like one behind
+    a gateway that passes only chat on. `weight_updates` is vLLM's dev mode, with adapters, and `weights` shows what
+    became of them. `reasoning_parser` and `tool_call_parser` are vLLM's flags of the same names. With
+    `names_files=False` it does not say where the model's files are, so that a client asks it to tokenize instead of
+    loading them for a second. Several fakes of one folder can share `tokenizer` (`load_tokenizer(folder)`), whose
+    loading takes most of the start. It answers while the event loop runs.
     """
 
     def __init__(
