@@ -12,7 +12,8 @@ from verifiers_tito import cli
     [
         (
             ["rollout", "number-guess", "--base-ulr=http://x"],
-            "tito rollout: --base-ulr=http://x: no such argument; did you mean --base-url? (tito rollout --help lists all)",
+            "tito rollout: --base-ulr=http://x: no such argument; did you mean --base-url? "
+            "(tito rollout --help lists all)",
         ),
         (
             ["rollout", "number-guess", "--rollout-per-example", "3"],

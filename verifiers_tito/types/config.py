@@ -61,7 +61,10 @@ class ClientConfig(BaseModel):
         try:
             super().__init__(**fields)
         except ValidationError as error:
-            told = ((item["loc"][0], item["msg"].removeprefix("Value error, ")) for item in error.errors(include_input=False))
+            told = (
+                (item["loc"][0], item["msg"].removeprefix("Value error, "))
+                for item in error.errors(include_input=False)
+            )
             wrong = "; ".join(f"{field}: {message}" for field, message in told)
             raise ConfigError(f"ClientConfig refused: {wrong}") from None
 
