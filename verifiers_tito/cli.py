@@ -69,7 +69,8 @@ def _run_example(name: str, words: list[str]) -> int:
 
 
 def _parser() -> argparse.ArgumentParser:
-    parser = CommandParser(prog="tito", description="Token-in/token-out rollouts against vLLM.")
+    description = "Token-in/token-out rollouts against vLLM."
+    parser: argparse.ArgumentParser = CommandParser(prog="tito", description=description)
     subcommands = parser.add_subparsers(dest="subcommand", required=True, metavar="COMMAND")
     _add_model(subcommands)
     _add_serve(subcommands)
