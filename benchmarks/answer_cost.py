@@ -78,13 +78,13 @@ class AnswerCost:
 
 
 class ReceivedBytes:
-    """Counts what the answers to one reader held."""
+    """Counts what the answers to the `openai` package held; our clients count themselves."""
 
     def __init__(self) -> None:
         self.count = 0
 
     async def note(self, response: Any) -> None:
-        self.count = int(response.headers.get("content-length", 0))
+        self.count += int(response.headers.get("content-length", 0))
 
     def provider(self, base_url: str) -> openai.AsyncOpenAI:
         http_client = openai.DefaultAioHttpClient(event_hooks={"response": [self.note]})
@@ -93,6 +93,14 @@ class ReceivedBytes:
 
 Ask = Callable[[], Awaitable[int]]
 """Asks for one answer and reads it; how many tokens were sampled."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Asking:
+    """One reader. `received_bytes` tells what all its answers held so far."""
+
+    ask: Ask
+    received_bytes: Callable[[], int]
 
 
 async def ours(client: vf.OpenAIChatCompletionsTokenClient, *, later_turn: bool) -> Ask:
@@ -138,38 +146,35 @@ async def measure(sampled_tokens: int, options: Options, tokenizer: LocalTokeniz
     """All readers of answers of one length, each once before anything is measured."""
     longest = sampled_tokens + ROOM_TOKENS
     taken: dict[Reader, list[float]] = {reader: [] for reader in Reader}
+    sizes: dict[Reader, int] = {}
     with FakeProcess(folder=options.model_folder, sampled_tokens=sampled_tokens, max_model_len=longest) as fake:
         async with AsyncExitStack() as stack:
-            received = {reader: ReceivedBytes() for reader in Reader}
-            providers = {reader: received[reader].provider(fake.base_url) for reader in Reader}
-            for provider in providers.values():
-                await stack.enter_async_context(provider)
-            asks = await _asks(providers, tokenizer)
+            readers = await _readers(fake.base_url, tokenizer, stack)
             for round_number in range(options.answers + 1):
-                for reader, ask in asks.items():
-                    cpu_ms = await _cpu_ms(ask, sampled_tokens)
+                for reader, asking in readers.items():
+                    before = asking.received_bytes()
+                    cpu_ms = await _cpu_ms(asking.ask, sampled_tokens)
+                    sizes[reader] = asking.received_bytes() - before
                     if round_number:
                         taken[reader].append(cpu_ms)
     return [
-        AnswerCost(
-            reader=reader,
-            sampled_tokens=sampled_tokens,
-            received_bytes=received[reader].count,
-            cpu_ms=taken[reader],
-        )
+        AnswerCost(reader=reader, sampled_tokens=sampled_tokens, received_bytes=sizes[reader], cpu_ms=taken[reader])
         for reader in Reader
     ]
 
 
-async def _asks(providers: dict[Reader, openai.AsyncOpenAI], tokenizer: LocalTokenizer) -> dict[Reader, Ask]:
-    stitching = vf.StitchingConfig(tokenizer=tokenizer)
-    plugin = vf.OpenAIChatCompletionsTokenClient(providers[Reader.PLUGIN], stitching=stitching)
-    chat = vf.OpenAIChatCompletionsTokenClient(providers[Reader.CHAT], stitching=stitching, route=vf.Route.CHAT)
-    return {
-        Reader.PLUGIN: await ours(plugin, later_turn=True),
-        Reader.CHAT: await ours(chat, later_turn=False),
-        Reader.OPENAI: await theirs(providers[Reader.OPENAI]),
-    }
+async def _readers(base_url: str, tokenizer: LocalTokenizer, stack: AsyncExitStack) -> dict[Reader, Asking]:
+    async def our(route: vf.Route | None) -> Asking:
+        stitching = vf.StitchingConfig(tokenizer=tokenizer)
+        config = vf.ClientConfig(base_url=base_url, stitching=stitching, route=route)
+        client = await stack.enter_async_context(vf.OpenAIChatCompletionsTokenClient(config))
+        ask = await ours(client, later_turn=route is None)
+        return Asking(ask=ask, received_bytes=lambda: client.metrics().received_bytes)
+
+    received = ReceivedBytes()
+    provider = await stack.enter_async_context(received.provider(base_url))
+    their = Asking(ask=await theirs(provider), received_bytes=lambda: received.count)
+    return {Reader.PLUGIN: await our(None), Reader.CHAT: await our(vf.Route.CHAT), Reader.OPENAI: their}
 
 
 async def _cpu_ms(ask: Ask, sampled_tokens: int) -> float:

@@ -23,7 +23,6 @@ from pathlib import Path
 from statistics import mean, median
 from typing import Any, Self
 
-import openai
 from rich.console import Console
 from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeElapsedColumn
 from rich.table import Table
@@ -146,7 +145,7 @@ class MeasuredEnv(vf.MultiTurnEnv):
         self._texts = texts
         self._fake = fake
         self._after_turn = after_turn
-        self._since_seconds = 0.0
+        self._since_seconds, self._received_bytes = 0.0, 0
         self._collections = collections
         self.costs: list[TurnCost] = []
 
@@ -172,7 +171,7 @@ class MeasuredEnv(vf.MultiTurnEnv):
                 environment_ms=(asked - self._since_seconds) * 1000,
                 requests=len(arrived),
                 sent_bytes=sum(request.sent_bytes for request in arrived),
-                received_bytes=state["client"].take_received_bytes(),
+                received_bytes=self._take_received_bytes(state["client"]),
                 collection_ms=self._collections.take_ms(),
             )
         )
@@ -180,38 +179,17 @@ class MeasuredEnv(vf.MultiTurnEnv):
         self._since_seconds = time.process_time()
         return response
 
-
-class _Metered:
-    """Counts the bytes of answers; otherwise the client that `ClientConfig` makes."""
-
-    _received_bytes = 0
-
-    def setup_client(self, config: vf.ClientConfig) -> openai.AsyncOpenAI:
-        async def note(response: Any) -> None:
-            self._received_bytes += int(response.headers.get("content-length", 0))
-
-        http_client = openai.DefaultAsyncHttpxClient(event_hooks={"response": [note]})
-        return openai.AsyncOpenAI(base_url=config.base_url, api_key=config.resolve_api_key(), http_client=http_client)
-
-    def take_received_bytes(self) -> int:
-        """The bytes since the last call."""
-        taken, self._received_bytes = self._received_bytes, 0
-        return taken
+    def _take_received_bytes(self, client: vf.OpenAIChatCompletionsClient) -> int:
+        """Since the last call."""
+        before, self._received_bytes = self._received_bytes, client.metrics().received_bytes
+        return self._received_bytes - before
 
 
-class MeteredTokenClient(_Metered, vf.OpenAIChatCompletionsTokenClient):
-    """Token ids in."""
-
-
-class MeteredMessagesClient(_Metered, vf.OpenAIChatCompletionsClient):
-    """Messages in."""
-
-
-def client_for(way: Way, base_url: str, tokenizer: LocalTokenizer) -> MeteredTokenClient | MeteredMessagesClient:
+def client_for(way: Way, base_url: str, tokenizer: LocalTokenizer) -> vf.OpenAIChatCompletionsClient:
     if way is Way.MESSAGES:
-        return MeteredMessagesClient(vf.ClientConfig(base_url=base_url))
+        return vf.OpenAIChatCompletionsClient(vf.ClientConfig(base_url=base_url))
     stitching = StitchingConfig(tokenizer=tokenizer if way is Way.LOCAL else "server")
-    return MeteredTokenClient(vf.ClientConfig(base_url=base_url, stitching=stitching))
+    return vf.OpenAIChatCompletionsTokenClient(vf.ClientConfig(base_url=base_url, stitching=stitching))
 
 
 async def roll(

@@ -19,7 +19,6 @@ from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any
 
-from openai import AsyncOpenAI
 from rich import box
 from rich.console import Console
 from rich.table import Table
@@ -94,34 +93,21 @@ class TalkingEnv(vf.MultiTurnEnv):
         return f"And what do you say to number {state['turn']}?"
 
 
-class CountingClient(vf.OpenAIChatCompletionsTokenClient):
-    """Counts the bytes of answers."""
-
-    received_bytes = 0
-
-    def setup_client(self, config: vf.ClientConfig) -> AsyncOpenAI:
-        async def note(response: Any) -> None:
-            self.received_bytes += int(response.headers.get("content-length", 0))
-
-        provider = super().setup_client(config)
-        provider._client.event_hooks = {"response": [note]}
-        return provider
-
-
 async def measure(turns: int, fake: FakeProcess, tokenizer: LocalTokenizer, options: Options) -> tuple[Shape, Any]:
     """The figures, and the states that they are of."""
     env = TalkingEnv(dataset=[{"question": "Talk."}], max_turns=turns)
     config = vf.ClientConfig(base_url=fake.base_url, stitching=vf.StitchingConfig(tokenizer=tokenizer))
     sampling, row = {"max_tokens": options.sampled_tokens}, env.get_dataset()[0]
-    async with CountingClient(config) as client:
+    async with vf.OpenAIChatCompletionsTokenClient(config) as client:
         await env.rollout(row, client, MODEL, sampling)  # proofs and caches that all rollouts share
         fake.arrived()
-        client.received_bytes = 0
+        received_before = client.metrics().received_bytes
         gc.collect()
         before = resident_mb(os.getpid())
         states = await asyncio.gather(*(env.rollout(row, client, MODEL, sampling) for _ in range(options.rollouts)))
         gc.collect()
-        held_mb, received = resident_mb(os.getpid()) - before, client.received_bytes
+        held_mb = resident_mb(os.getpid()) - before
+        received = client.metrics().received_bytes - received_before
     if any(state["error"] for state in states):
         raise vf.InfraError(f"a rollout failed: {next(state['error'] for state in states if state['error'])}")
     sent, count = sum(request.sent_bytes for request in fake.arrived()), turns * options.rollouts

@@ -108,6 +108,8 @@ def test_what_has_no_counterpart_is_named() -> None:
         from_tinker(types.ModelInput(chunks=[pointer]))
     with pytest.raises(vf.ConfigError, match=r"to_tinker knows ModelInput, .*, got a builtins.dict"):
         to_tinker({})  # type: ignore[arg-type]
+    with pytest.raises(vf.ConfigError, match=r"got a verifiers_tito\.TextChunk"):
+        to_tinker(ModelInput.from_str("text"))
 
 
 def test_without_tinker_the_extra_is_named(monkeypatch: pytest.MonkeyPatch) -> None:

@@ -9,7 +9,10 @@ from typing import Any
 
 from verifiers_tito.errors import ConfigError
 from verifiers_tito.extras import load_extra
-from verifiers_tito.renderers.patch_counter import PatchCounter
+from verifiers_tito.renderers.patch_counter import patch_counter
+
+_SETTINGS = "preprocessor_config.json"
+_NEED = "image processors need transformers and Pillow; run: pip install 'verifiers-tito[local,images]'"
 
 
 @lru_cache(maxsize=8)
@@ -17,17 +20,16 @@ def get_image_processor(model: str | Path) -> Any:
     """What tells how many tokens an image stands for, from a model's folder, or by the name of a model whose files are
     in the local Hugging Face cache. Raises `ConfigError`.
 
-    For Qwen's vision models that is read from `preprocessor_config.json`; else it is the image processor of
-    `transformers` (with Pillow, without torchvision).
+    For Qwen's and Kimi's vision models that is read from `preprocessor_config.json`; else it is the image processor of
+    `transformers` (with Pillow, without torchvision). Code that comes with a model is not run.
     """
-    settings = Path(model) / "preprocessor_config.json"
-    if settings.is_file():
-        counter = PatchCounter.from_settings(json.loads(settings.read_text(encoding="utf-8")))
+    settings = _settings_of(model)
+    if settings is not None:
+        counter = patch_counter(json.loads(settings.read_text(encoding="utf-8")))
         if counter is not None:
             return counter
-    need = "image processors need transformers and Pillow; run: pip install 'verifiers-tito[local,images]'"
-    load_extra("PIL", otherwise=need)
-    processors = load_extra("transformers", otherwise=need)
+    load_extra("PIL", otherwise=_NEED)
+    processors = load_extra("transformers", otherwise=_NEED)
     try:
         return processors.AutoImageProcessor.from_pretrained(str(model), local_files_only=True, backend="pil")
     except Exception as error:  # whatever a broken or missing file makes the library raise
@@ -36,3 +38,15 @@ def get_image_processor(model: str | Path) -> Any:
             f"the image processor of {model} cannot be loaded: {problem}; give a folder with preprocessor_config.json, "
             "or the name of a model that was downloaded (hf download MODEL)"
         ) from error
+
+
+def _settings_of(model: str | Path) -> Path | None:
+    """A model's `preprocessor_config.json`, in its folder or in the local cache."""
+    in_folder = Path(model) / _SETTINGS
+    if in_folder.is_file():
+        return in_folder
+    try:
+        cached = load_extra("huggingface_hub", otherwise=_NEED).try_to_load_from_cache(str(model), _SETTINGS)
+    except ValueError:  # a path is no name of a model
+        return None
+    return Path(cached) if isinstance(cached, str) else None

@@ -87,6 +87,13 @@ async def test_the_page_is_one_file_in_which_messages_are_only_text(
     assert "Bridge behind message 1" in source
 
 
+async def test_a_page_that_cannot_be_written_is_said_in_a_line(tito: Tito, qwen3_tiny: Path, tmp_path: Path) -> None:
+    place = tmp_path / "nowhere" / "page.html"
+    ran = await tito("tokens", written(tmp_path, TALK), "--tokenizer", qwen3_tiny, "--html", place)
+    assert (ran.exit_code, ran.out) == (1, "")
+    assert "give --html a file in a folder that exists" in ran.err
+
+
 @pytest.mark.parametrize(
     ("conversation", "options", "problem"),
     [

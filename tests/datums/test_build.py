@@ -92,6 +92,14 @@ def test_ids_whose_logprobs_are_not_known_to_be_raw_are_left_out_with_a_warning(
     assert trusted.trained_tokens == 2
 
 
+def test_the_warning_is_shown_at_the_line_that_builds_the_datums() -> None:
+    steps = [served_step([1], [2, 3], logprobs_mode="")]
+    for build in (lambda: vf.build_datums(steps), lambda: vf.build_training_set([{"trajectory": steps}])):
+        with pytest.warns(vf.UnprovenLogprobsWarning) as shown:
+            build()
+        assert [warning.filename for warning in shown] == [__file__]
+
+
 def test_truncated_turns_are_trained_on_unless_they_are_switched_off() -> None:
     steps = [{**step([1], [2, 3]), "is_truncated": True}, step([1, 2, 3, 4], [5])]
     assert vf.build_datums(steps).trained_tokens == 3

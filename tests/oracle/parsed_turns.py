@@ -11,15 +11,8 @@ from tests.oracle.cookbook import CONVERSATIONS
 from tests.oracle.pairs import PAIRS, renderer_for, tokenizer_for, with_fixed_date
 from verifiers_tito.renderers import TemplateRenderer
 
-GEMMA4 = ("gemma4_v2", "gemma4_v3", "gemma4", "gemma4_v4", "gemma4_v5", "diffusion_gemma")
 SPOKEN = tuple(name for name in CONVERSATIONS if name != "call")
 DIFFERENCES = {
-    **{(family, "call"): "No format here reads Gemma 4's calls; the renderer does." for family in GEMMA4},
-    **{
-        (family, name): "No format here reads Gemma 4's reasoning; the renderer does."
-        for family in ("gemma4_v5", "diffusion_gemma")
-        for name in ("reasoning", "earlier reasoning")
-    },
     ("diffusion_gemma", "tool round"): "The template opens a new turn behind tool results; we take that for content.",
     **{
         ("gptoss", name): "The renderer reads what follows its own prefill, `<|channel|>analysis<|message|>`; "

@@ -6,7 +6,7 @@
 from __future__ import annotations
 
 import sys
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from importlib.metadata import version
 from pathlib import Path
 
@@ -15,6 +15,11 @@ from tests.oracle.cookbook_differences import DIFFERENCES
 from tests.oracle.pairs import PAIRS
 from tests.oracle.parsed_turns import DIFFERENCES as PARSED_DIFFERENCES
 from tests.oracle.parsed_turns import parsed_turns
+from tests.parsing.known_differences import KNOWN_DIFFERENCES
+from tests.renderers.test_images import KIMI, QWEN2_5_VL, QWEN3_VL
+from verifiers_tito.parsing.names import CALLS_BY_NAME, HARMONY_CALLS, HARMONY_REASONING, REASONING_BY_NAME
+from verifiers_tito.renderers.images import ImageReader
+from verifiers_tito.renderers.patch_counter import patch_counter
 
 FILE = Path(__file__).parents[2] / "docs" / "renderers.md"
 
@@ -33,6 +38,32 @@ hold every line to the letter: a new difference fails, and so does one that is g
 answer and with all answers trained, and what both read in the same sampled ids (content, reasoning, calls). DeepSeek
 and Kimi use the templates that we bundle, the others the models' own; Kimi's and Nemotron's vocabularies are stand-ins
 with the real control tokens.
+"""
+CALLS = """\
+## Tool calls and reasoning
+
+A template's own text says which format it writes: a turn with a call is rendered, and read back by each format that is
+known here. They go by the names of vLLM's parsers: {calls}. With the reasoning parsers {reasoning} they are compared
+with vLLM's own on whole answers, on every beginning of one and on broken ones (`tests/parsing`). These are read
+otherwise:
+
+{differences}
+"""
+IMAGES = """\
+## Images
+
+How many tokens an image stands for is told by the model's `preprocessor_config.json`
+(`image_processing_utils.get_image_processor`), for Qwen as `transformers` counts, for Kimi (K2.5 and later, whose own
+processor is code in the model's folder, which is not run) as vLLM does:
+
+| Image | Qwen3-VL | Qwen2.5-VL | Kimi K2.6 |
+|---|---|---|---|
+{rows}
+
+The figures that are often quoted (64, 70, 108) are Qwen3-VL's, where a token is 32 x 32 pixels and an image has at
+least 65,536. Qwen2.5-VL and Kimi have tokens of 28 x 28; Qwen2.5-VL rounds sides, Kimi fills them up. Other models are
+asked through `transformers`' processors, if these tell the number of patches; where none is given, or none can be
+loaded, the error says what to give.
 """
 HOW_TO_RUN = """\
 To run it, in an environment of its own beside this one: `pip install --no-deps tinker-cookbook=={cookbook}
@@ -57,9 +88,34 @@ def report() -> str:
         "\n" + PARSING.format(**versions),
         "\n".join(_parsing_table()),
         "\n" + "\n".join(_parsing_differences()),
-        "\n" + HOW_TO_RUN.format(**versions).rstrip(),
+        "\n" + _calls(),
+        _images(),
+        HOW_TO_RUN.format(**versions).rstrip(),
     ]
     return "\n".join(blocks) + "\n"
+
+
+def _calls() -> str:
+    known = [f"- `{one.calls}`: {one.reason}" for one in KNOWN_DIFFERENCES]
+    return CALLS.format(
+        calls=_listed([*CALLS_BY_NAME, HARMONY_CALLS]),
+        reasoning=_listed([*REASONING_BY_NAME, HARMONY_REASONING]),
+        differences="\n".join(known),
+    )
+
+
+def _listed(names: Iterable[str]) -> str:
+    return ", ".join(f"`{name}`" for name in sorted(names))
+
+
+def _images() -> str:
+    counters = [ImageReader(processor=patch_counter(settings)) for settings in (QWEN3_VL, QWEN2_5_VL, KIMI)]
+    sizes = ((224, 224), (150, 224), (400, 300))
+    rows = [
+        f"| {width} x {height} | {' | '.join(str(one.token_count(height, width)) for one in counters)} |"
+        for width, height in sizes
+    ]
+    return IMAGES.format(rows="\n".join(rows))
 
 
 def _cookbook_table() -> Iterator[str]:

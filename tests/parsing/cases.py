@@ -196,4 +196,130 @@ HARMONY = Answers(
     ),
     pieces=(),
 )
-ALL = (QWEN_XML, NEMOTRON, HERMES, GLM, KIMI, MINIMAX, LLAMA, PYTHONIC, DEEPSEEK_V3, DEEPSEEK_V31)
+GEMMA = Answers(
+    name="gemma",
+    family="gemma4_v5",
+    parsers=(("gemma4", "gemma4"), (None, "gemma4"), ("gemma4", None)),
+    texts=(
+        '<|channel>thought\nThought.\n<channel|>Hi.<|tool_call>call:get_weather{city:<|"|>Pa:ris, {é}<|"|>,days:3,'
+        'exact:true,limits:[1,2.5],more:{a:{b:<|"|>c<|"|>},d:[[1],[<|"|>e<|"|>,{f:null}]]}}<tool_call|>'
+        "<|tool_call>call:f{}<tool_call|> behind",
+        "thought\nThought.<channel|>Hi.<|tool_call>:f(days:3)<tool_call|>",
+    ),
+    pieces=(
+        *(
+            "<|tool_call>",
+            "<tool_call|>",
+            "<|channel>",
+            "<channel|>",
+            "thought\n",
+            "call:",
+            ":",
+            "{",
+            "}",
+            "[",
+            "]",
+            ",",
+        ),
+        *(
+            '<|"|>',
+            '<|"',
+            "f",
+            "get_weather",
+            "days:3",
+            "1.",
+            "(",
+            ")",
+            '"name": "z"',
+            '{"name": "f", "arguments": {}}',
+        ),
+    ),
+)
+MISTRAL = Answers(
+    name="mistral",
+    family="mistral_v13",
+    parsers=(("mistral", "mistral"), (None, "mistral"), ("mistral", None)),
+    texts=(
+        '[THINK]Thought.\n[/THINK]Hi. [TOOL_CALLS]get_weather[ARGS]{"city": "Par{is}", "days":"3"}'
+        "[TOOL_CALLS]f[ARGS]{}",
+        'Hi.[TOOL_CALLS]f{"x": [1, "[TOOL_CALLS]"]} ',
+    ),
+    pieces=(
+        *("[TOOL_CALLS]", "[ARGS]", "[THINK]", "[/THINK]", "get_weather", "f", "{", "}", '{"days": "3"}', '{"x":1} y'),
+        *('"', "{}"),
+    ),
+)
+MISTRAL_LISTS = Answers(
+    name="mistral_lists",
+    family="mistral_v7",
+    parsers=((None, "mistral"),),
+    texts=(
+        'Hi.[TOOL_CALLS] [{"name": "get_weather", "arguments": {"city": "Paris", "days": "3"}, "id": "abcdefghi"}, '
+        '{"name": "f", "arguments": {}}] behind',
+        '[{"name": "f", "arguments": {"x": "é"}}]',
+    ),
+    pieces=(
+        *("[TOOL_CALLS]", " ", "[", "]", "{", "}", '{"name": "f", "arguments": {}}', '{"name": "f"}', '"{}"', "3"),
+        *('[{"name": 3, "arguments": "x"}]', "[TOOL_CALLS][", '{"arguments": null}'),
+    ),
+)
+LFM2 = Answers(
+    name="lfm2",
+    family="lfm2_2_5",
+    parsers=((None, "lfm2"), ("qwen3", "lfm2")),
+    texts=(
+        "<think>Thought.</think>Hi.<|tool_call_start|>[get_weather(city='Paris', days=-3), f(x={\"a\": true})]"
+        "<|tool_call_end|> behind",
+        "<|tool_call_start|>[f(from='it's late', month=07, note='two\nlines')]<|tool_call_end|>",
+        "<|tool_call_start|> [f(a=\"x\", in=[1, 'y'])] <|tool_call_end|>[f(a=1)]<|tool_call_end|>said",
+    ),
+    pieces=(
+        *("<|tool_call_start|>", "<|tool_call_end|>", "[", "]", "f(a=1)", "f()", ", ", "'", '"', "\\", "g.h(x='y')"),
+        *("f(class=00)", "f(1)", "f(c=x)", "f(d=f'hi')", "a='b' c'", "007", "=", "(", ")", "f(a='\t')"),
+    ),
+)
+MUSE = Answers(
+    name="muse",
+    family="muse_glimmer",
+    parsers=(("muse_glimmer", "muse_glimmer"), (None, "muse_glimmer"), ("muse_glimmer", None)),
+    texts=(
+        " to=self<|message|>Thought.<|eom|><|start|>assistant to=get_weather<|message|><atem:function_calls>\n"
+        '<atem:invoke name="get_weather">\n<atem:parameter name="city">Paris</atem:parameter>\n'
+        '<atem:parameter name="days">3</atem:parameter>\n</atem:invoke>\n</atem:function_calls><|eom|><|start|>'
+        'assistant to=f.f<|message|><atem:function_calls>\n<atem:invoke name="f.f">\n</atem:invoke>\n'
+        "</atem:function_calls>",
+        " to=self<|message|>One.<|eom|><|start|>assistant to=self<|message|>Two.<|eom|><|start|>assistant to=user"
+        "<|message|>Hi.\n",
+    ),
+    pieces=(
+        *(
+            "<|start|>",
+            "<|start|>assistant",
+            "<|message|>",
+            "<|eom|>",
+            "<|eot|>",
+            " to=self",
+            " to=user",
+            "to=f",
+            " to=f.f",
+        ),
+        *(
+            "<atem:function_calls>",
+            "</atem:function_calls>",
+            '<atem:invoke name="f">',
+            "<atem:invoke>",
+            "</atem:invoke>",
+        ),
+        *(
+            '<atem:parameter name="days">',
+            "</atem:parameter>",
+            "3",
+            '{"a": 1}',
+            "<|start|>assistant to=self<|message|>",
+        ),
+    ),
+)
+ALL = (
+    *(QWEN_XML, NEMOTRON, HERMES, GLM, KIMI, MINIMAX, LLAMA, PYTHONIC, DEEPSEEK_V3, DEEPSEEK_V31),
+    *(GEMMA, MISTRAL, MISTRAL_LISTS, LFM2, MUSE),
+)

@@ -24,6 +24,12 @@ from verifiers_tito.tokenization import LocalTokenizer
         ("llama3_1", None, "llama3_json"),
         ("gptoss", "openai_gptoss", "openai"),
         ("deepseekv3", None, "deepseek_v3"),
+        ("gemma4", None, "gemma4"),
+        ("gemma4_v5", "gemma4", "gemma4"),
+        ("lfm2_2_5", "qwen3", "lfm2"),
+        ("mistral_nemo", None, "mistral"),
+        ("mistral_v13", None, "mistral"),
+        ("muse_glimmer", "muse_glimmer", "muse_glimmer"),
     ],
 )
 def test_a_template_s_format_is_found(family: str, reasoning: str | None, calls: str | None) -> None:

@@ -21,6 +21,7 @@ from verifiers_tito.parsing import (
     format_by_names,
     parse_request,
 )
+from verifiers_tito.parsing.names import CALLS_BY_NAME, REASONING_BY_NAME
 
 STOP, EOS = 300, 301
 
@@ -116,6 +117,19 @@ def test_an_argument_may_contain_the_closing_tag() -> None:
         ("pythonic", "[f(a=b)]", CallProblem.NO_LITERALS, False),
         ("qwen3_coder", "<tool_call>\n<function=f>\n<parameter=x>\nhalf", CallProblem.NOT_CLOSED, True),
         ("glm45", "<tool_call>other\n</tool_call>", CallProblem.UNKNOWN_NAME, False),
+        ("gemma4", "<|tool_call>call:f{x:1", CallProblem.NOT_CLOSED, True),
+        ("gemma4", '<|tool_call>call:f{x:<|"|>half}<tool_call|>', CallProblem.NO_LITERALS, True),
+        ("gemma4", "<|tool_call>call:f{x:[1}<tool_call|>", CallProblem.NO_LITERALS, True),
+        ("mistral", '[TOOL_CALLS]f[ARGS]{"x": ', CallProblem.NO_JSON, True),
+        ("mistral", '[TOOL_CALLS]f[ARGS]{"x": 1} behind', CallProblem.STRAY_TEXT, True),
+        ("mistral", "[TOOL_CALLS]f", CallProblem.NOT_CLOSED, True),
+        ("mistral", '[TOOL_CALLS][{"name": "f", "arguments": {', CallProblem.NO_JSON, False),
+        ("mistral", '[TOOL_CALLS][{"arguments": {}}]', CallProblem.NO_NAME_OR_ARGUMENTS, False),
+        ("lfm2", "<|tool_call_start|>[f(x=1)", CallProblem.NOT_CLOSED, False),
+        ("lfm2", "<|tool_call_start|>[f(x=y)]<|tool_call_end|>", CallProblem.NO_LITERALS, False),
+        ("lfm2", "<|tool_call_start|>[f(x='a' b)]<|tool_call_end|>", CallProblem.NO_CALL, False),
+        ("muse_glimmer", ' to=f<|message|><atem:invoke name="f">', CallProblem.NOT_CLOSED, False),
+        ("muse_glimmer", " to=f<|message|><atem:invoke></atem:invoke>", CallProblem.NO_NAME_OR_ARGUMENTS, False),
         ("openai", '<|channel|>commentary to=functions.f json<|message|>{"x": 1', CallProblem.NOT_CLOSED, True),
     ],
 )
@@ -126,6 +140,44 @@ def test_a_call_that_is_not_whole_is_kept_with_the_reason(
     assert [(call.problem, call.is_served) for call in parsed.unparsed_tool_calls] == [(problem, is_served)]
     assert parsed.unparsed_tool_calls[0].text in text
     assert len(parsed.tool_calls) == is_served
+
+
+@pytest.mark.parametrize(
+    ("text", "ids"),
+    [
+        ('[TOOL_CALLS][{"name": "f", "arguments": {}, "id": "abcdefghi"}]', ["abcdefghi"]),
+        ('[TOOL_CALLS][{"name": "f", "arguments": {}}]', ["0123abcde"]),
+        ("[TOOL_CALLS]f[ARGS]{}[TOOL_CALLS]f[ARGS]{}", ["0123abcde", "0123abcde"]),
+    ],
+)
+def test_ids_of_mistral_s_calls_are_the_written_ones_or_have_the_nine_characters_that_its_templates_want(
+    text: str, ids: list[str]
+) -> None:
+    parsed = format_by_names(tool_call_parser="mistral").parse(
+        text, parse_request(TOOLS), call_id=lambda: "chatcmpl-tool-ffff0123abcde"
+    )
+    assert [call.id for call in parsed.tool_calls] == ids
+
+
+@pytest.mark.parametrize(
+    ("written", "arguments"),
+    [
+        ("from='it\\'s'", {"from": "it's"}),
+        ("note='it's late'", {"note": "it's late"}),
+        ("month=07, zero=00, share=0.5", {"month": 7, "zero": 0, "share": 0.5}),
+        ("note='two\nlines'", {"note": "two\nlines"}),
+        ("note='in=07, x'", {"note": "in=07, x"}),
+    ],
+)
+def test_calls_that_are_almost_python_are_repaired(written: str, arguments: dict[str, object]) -> None:
+    parsed = read(f"Hi.<|tool_call_start|>[f({written})]<|tool_call_end|>", None, "lfm2")
+    assert [json.loads(call.arguments) for call in parsed.tool_calls] == [arguments]
+    assert parsed.content == "Hi."
+
+
+def test_a_string_that_could_end_at_several_places_is_not_guessed_at() -> None:
+    parsed = read("<|tool_call_start|>[f(a='b', 'c', d='e' f', g='h')]<|tool_call_end|>", None, "lfm2")
+    assert [call.problem for call in parsed.unparsed_tool_calls] == [CallProblem.NO_CALL]
 
 
 def test_values_get_the_types_of_the_tool_s_schema() -> None:
@@ -152,10 +204,26 @@ def test_what_is_written_is_read_back(calls: list[dict[str, object]]) -> None:
     assert [json.loads(call.arguments) for call in parsed.tool_calls] == calls
 
 
-@given(st.text(), st.sampled_from(["hermes", "qwen3_coder", "glm45", "kimi_k2", "minimax_m2", "pythonic", "openai"]))
-def test_no_text_makes_a_parser_raise(text: str, calls: str) -> None:
-    parsed = read(text, "qwen3", calls)
+@given(st.text(), st.sampled_from(sorted(CALLS_BY_NAME)), st.sampled_from(sorted(REASONING_BY_NAME)))
+def test_no_text_makes_a_parser_raise(text: str, calls: str, reasoning: str) -> None:
+    parsed = read(text, reasoning, calls)
     assert isinstance(parsed, ParsedText)
+
+
+@pytest.mark.parametrize(
+    ("calls", "text"),
+    [
+        ("gemma4", f"<|tool_call>call:f{{x:{'{a:[' * 20_000}<tool_call|>"),
+        ("mistral", f"[TOOL_CALLS]f[ARGS]{'[' * 20_000}"),
+        ("mistral", f"[TOOL_CALLS]{'[{' * 20_000}"),
+        ("lfm2", f"<|tool_call_start|>[f(x={'[' * 20_000})]<|tool_call_end|>"),
+        ("lfm2", f"<|tool_call_start|>[f(x=0{'9' * 20_000})]<|tool_call_end|>"),
+        ("lfm2", f"<|tool_call_start|>[f(x='a'b{chr(39) + ',)' * 20_000})]<|tool_call_end|>"),
+        ("muse_glimmer", f' to=f<|message|><atem:invoke name="f">{"<atem:parameter" * 2_000}'),
+    ],
+)
+def test_brackets_in_brackets_and_marks_without_end_are_read_too(calls: str, text: str) -> None:
+    assert not [call for call in read(text, None, calls).tool_calls if call.name != "f"]
 
 
 def test_an_unknown_name_is_refused_with_the_known_ones() -> None:

@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Iterator
+from dataclasses import dataclass
 from itertools import pairwise
 from pathlib import Path
 from typing import Any
@@ -26,6 +28,7 @@ from verifiers_tito.training import (
 )
 
 pytestmark = pytest.mark.vllm
+PAGE = Path(__file__).parent.parent.parent / "docs" / "training.md"
 
 
 @pytest.fixture(params=["smollm2", "qwen3-tiny"])
@@ -114,22 +117,29 @@ def taught(training_client: TrainingClient, processed_examples: list[types.Datum
     return losses
 
 
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Teachable:
+    """A server of a small model of bytes that has seen some Pig Latin, and the folder it was started with."""
+
+    base_url: str
+    folder: str
+
+
 @pytest.fixture(scope="module")
-def teachable(tmp_path_factory: pytest.TempPathFactory) -> Iterator[str]:
-    """The address of a server of a small model of bytes that has seen some Pig Latin."""
+def teachable(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Teachable]:
     service, folder = LocalService(), tmp_path_factory.mktemp("taught")
     with create_training_client(build_model("bytes-tiny", models=MODELS), folder=folder, service=service) as client:
         taught(client, [process_example(example, client.get_tokenizer()) for example in TAUGHT_BEFORE], steps=60)
         client.save_weights_and_get_sampling_client("before")
-    yield service.base_url
+    yield Teachable(base_url=service.base_url, folder=str(folder / "weights" / "before"))
     service.close()
 
 
 def test_tinkers_first_tutorial_teaches_pig_latin_and_samples_it(
-    teachable: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+    teachable: Teachable, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.chdir(tmp_path)
-    service_client = tinker.ServiceClient(base_url=teachable)
+    service_client = tinker.ServiceClient(base_url=teachable.base_url)
     models = [item.model_name for item in service_client.get_server_capabilities().supported_models]
     training_client = service_client.create_lora_training_client(base_model=models[0], rank=32)
     tokenizer = training_client.get_tokenizer()
@@ -161,3 +171,81 @@ def test_tinkers_first_tutorial_teaches_pig_latin_and_samples_it(
     np.testing.assert_allclose(told[1:], learned[:-1], atol=1e-3)
     training_client.close()
     service_client.close()
+
+
+def ppo_datum(prompt_tokens: list[int], sequence: types.SampledSequence, advantage: float) -> types.Datum:
+    """As Tinker's reference builds it, padded with zeros over the prompt."""
+    import torch  # noqa: PLC0415  takes seconds: not while tests are collected
+
+    full_tokens = prompt_tokens + sequence.tokens
+    zeros = [0.0] * (len(prompt_tokens) - 1)
+    return tinker.types.Datum(
+        model_input=tinker.types.ModelInput.from_ints(tokens=full_tokens[:-1]),
+        loss_fn_inputs={
+            "target_tokens": tinker.TensorData.from_torch(torch.tensor(full_tokens[1:])),
+            "advantages": tinker.TensorData.from_torch(torch.tensor(zeros + [advantage] * len(sequence.tokens))),
+            "logprobs": tinker.TensorData.from_torch(torch.tensor([*zeros, *(sequence.logprobs or [])])),
+        },
+    )
+
+
+async def test_tinkers_patterns_run_from_text_over_ppo_to_new_weights(
+    teachable: Teachable, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    with tinker.ServiceClient(base_url=teachable.base_url) as service_client:
+        client = await service_client.create_lora_training_client_async(base_model=teachable.folder, rank=8)
+        ref_sampling_client = service_client.create_sampling_client(model_path=teachable.folder)
+        tokenizer, prompt = client.get_tokenizer(), "English: pickle jar\nPig Latin:"
+        prompt_tokens = tokenizer.encode(prompt, add_special_tokens=False)
+        sample_result = ref_sampling_client.sample(
+            prompt=tinker.types.ModelInput.from_str(prompt),
+            num_samples=4,
+            sampling_params=tinker.SamplingParams(max_tokens=12),
+        ).result()
+        for sequence in sample_result.sequences:
+            full_tokens = tinker.types.ModelInput.from_ints(tokens=prompt_tokens + sequence.tokens)
+            all_logprobs = await ref_sampling_client.compute_logprobs_async(full_tokens)
+            told: list[Any] = all_logprobs[len(prompt_tokens) : len(prompt_tokens) + len(sequence.tokens)]
+            np.testing.assert_allclose(told, sequence.logprobs, atol=1e-3)
+        batch = [ppo_datum(prompt_tokens, sequence, (-1.0) ** n) for n, sequence in enumerate(sample_result.sequences)]
+
+        fwd_bwd_future = await client.forward_backward_async(batch, "ppo", {"clip_high_threshold": 1.2})
+        optim_future = await client.optim_step_async(types.AdamParams(learning_rate=1e-2))
+        assert (await fwd_bwd_future).metrics["ratio:mean"] == pytest.approx(1.0, abs=1e-4)
+        await optim_future
+        assert client.forward(batch, "ppo").result().metrics["ratio:max"] > 1.01
+        away = client.forward_backward_custom(
+            batch, lambda data, logprobs: (sum(column.mean() for column in logprobs), {"datums": float(len(data))})
+        )
+        assert away.result().metrics["datums"] == 4.0
+
+        resume_path = client.save_state(name="0010").result().path
+        client.load_state(resume_path).result()
+        sampling_path = client.save_weights_for_sampler(name="0000").result().path
+        sampling_client = service_client.create_sampling_client(model_path=sampling_path)
+        learned = client.forward(batch[:1], "ppo").result().logprobs[0]
+        told = sampling_client.compute_logprobs(batch[0].model_input).result()
+        np.testing.assert_allclose(told[1:], learned[:-1], atol=1e-3)
+        client.close()
+
+
+async def test_the_page_on_training_runs_as_it_is_printed(
+    teachable: Teachable, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    with vf.ServiceClient(base_url=teachable.base_url) as service:
+        model = service.create_sampling_client(model_path=teachable.folder).get_base_model()
+    env = vf.load_environment("number-guess", num_examples=1, max_turns=3)
+    async with vf.OpenAIChatCompletionsTokenClient(vf.ClientConfig(base_url=teachable.base_url)) as client:
+        states = await env.run_group([env.dataset[0]] * 3, client, model, {"max_tokens": 12})
+    (block,) = re.findall(r"```python\n(.*?)```", PAGE.read_text(encoding="utf-8"), flags=re.DOTALL)
+    printed = block.replace("http://localhost:8000/v1", teachable.base_url).replace("path/to/model", teachable.folder)
+    program: dict[str, Any] = {"states": states}
+    exec(printed, program)
+    with vf.ServiceClient(base_url=teachable.base_url) as service:
+        assert [served.model_name for served in service.get_server_capabilities().supported_models] == [model]
+    assert len(program["datums"]) >= 3
+    assert (tmp_path / "runs").is_dir()
+    program["training"].close()
+    program["service"].close()

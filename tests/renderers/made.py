@@ -8,7 +8,7 @@ from itertools import groupby
 from typing import Any
 
 from tests.corpus import tokens
-from tests.corpus.family import Origin, TemplateSource
+from tests.corpus.families import BY_NAME
 from tests.tokenization.tiny import byte_tokenizer
 from verifiers_tito.renderers import TemplateRenderer
 from verifiers_tito.renderers.renderer import Weights
@@ -23,8 +23,12 @@ VOCABULARIES = {
     "glm4moe": tokens.GLM4,
     "llama3_1": tokens.LLAMA3,
     "nemotron_3_nano": tokens.NEMOTRON3,
+    "gemma4_v5": tokens.GEMMA4,
+    "lfm2_v2": tokens.LFM2,
+    "mistral_nemo": tokens.TEKKEN_V3,
+    "mistral_v13": tokens.TEKKEN_V13,
+    "muse_glimmer": tokens.MUSE,
 }
-ENDS = {"deepseekv3": tokens.DEEPSEEK_END, "glm4moe": "<|endoftext|>", "llama3_1": "<|eot_id|>", "gptoss": "<|return|>"}
 KIMI = (
     "<|im_system|>", "<|im_user|>", "<|im_assistant|>", "<|im_middle|>", "<|im_end|>", "<think>", "</think>",
     "<|tool_calls_section_begin|>", "<|tool_calls_section_end|>", "<|tool_call_begin|>", "<|tool_call_end|>",
@@ -60,10 +64,10 @@ TOOLS = [
 
 @cache
 def tokenizer_of(family: str) -> Any:
-    """A byte tokenizer with the family's control tokens and the template that `trl` carries for it."""
+    """A byte tokenizer with the family's control tokens and its template."""
     texts = [added.text for added in VOCABULARIES[family]]
-    made = byte_tokenizer(texts, template=TemplateSource(origin=Origin.TRL, name=family).text())
-    made.eos_token = ENDS.get(family, "<|im_end|>")
+    made = byte_tokenizer(texts, template=BY_NAME[family].template.text())
+    made.eos_token = BY_NAME[family].tokenizer.end
     return made
 
 

@@ -15,11 +15,12 @@ from typing import Any
 import pytest
 from PIL import Image
 
-from tests.renderers.made import renderer_of
+from tests.renderers.made import KIMI as KIMI_TOKENS
+from tests.renderers.made import bare_tokenizer, renderer_of
 from verifiers_tito.errors import ConfigError, RendererError
 from verifiers_tito.image_processing_utils import get_image_processor
-from verifiers_tito.renderers import ImagePart, TextPart, TrainOnWhat, fetch_image
-from verifiers_tito.renderers.patch_counter import PatchCounter
+from verifiers_tito.renderers import ImagePart, TextPart, TrainOnWhat, fetch_image, get_renderer
+from verifiers_tito.renderers.patch_counter import KimiPatchCounter, PatchCounter
 from verifiers_tito.types import EncodedTextChunk, ImageChunk
 
 QWEN3_VL = {"image_processor_type": "Qwen2VLImageProcessorFast", "patch_size": 16, "merge_size": 2,
@@ -27,11 +28,15 @@ QWEN3_VL = {"image_processor_type": "Qwen2VLImageProcessorFast", "patch_size": 1
 QWEN2_5_VL = {"image_processor_type": "Qwen2VLImageProcessor", "patch_size": 14, "merge_size": 2,
               "min_pixels": 3_136, "max_pixels": 12_845_056}  # fmt: skip
 
+KIMI = {"media_proc_cfg": {"patch_size": 14, "merge_kernel_size": 2, "in_patch_limit": 16_384,
+        "patch_limit_on_one_side": 512, "fixed_output_tokens": None}}  # fmt: skip
+_LIMITS = ("in_patch_limit", "patch_limit_on_one_side", "fixed_output_tokens")
+
 
 @pytest.fixture(scope="module")
 def processors(tmp_path_factory: pytest.TempPathFactory) -> dict[str, Any]:
     made = {}
-    for name, settings in {"qwen3_vl": QWEN3_VL, "qwen2_5_vl": QWEN2_5_VL}.items():
+    for name, settings in {"qwen3_vl": QWEN3_VL, "qwen2_5_vl": QWEN2_5_VL, "kimi": KIMI}.items():
         folder = tmp_path_factory.mktemp(name)
         (folder / "preprocessor_config.json").write_text(json.dumps(settings))
         made[name] = get_image_processor(folder)
@@ -84,7 +89,11 @@ def images_in(chunks: list[Any]) -> list[ImageChunk]:
         ("qwen3_vl", 150, 224, 70),
         ("qwen3_vl", 400, 300, 108),
         ("qwen2_5_vl", 224, 224, 64),
+        ("qwen2_5_vl", 150, 224, 40),
         ("qwen2_5_vl", 400, 300, 154),
+        ("kimi", 224, 224, 64),
+        ("kimi", 150, 224, 48),
+        ("kimi", 400, 300, 165),
     ],
 )
 def test_an_image_stands_for_as_many_tokens_as_its_model_s_processor_says(
@@ -180,6 +189,49 @@ def test_patches_are_counted_as_transformers_counts_them(settings: dict[str, Any
     for _ in range(500):
         height, width = random.randint(20, 3000), random.randint(20, 3000)
         assert ours.get_number_of_image_patches(height, width) == theirs.get_number_of_image_patches(height, width)
+
+
+@pytest.mark.corpus
+@pytest.mark.parametrize(
+    "limits",
+    [
+        {"in_patch_limit": 16_384, "patch_limit_on_one_side": 512},
+        {"in_patch_limit": 4_096, "patch_limit_on_one_side": 64},
+        {"in_patch_limit": 4_096, "patch_limit_on_one_side": 64, "fixed_output_tokens": 50},
+    ],
+)
+def test_kimi_s_patches_are_counted_as_vllm_counts_them(limits: dict[str, Any]) -> None:
+    theirs = pytest.importorskip("vllm.transformers_utils.processors.kimi_k25_vision_fused").navit_resize_image
+    settings = {**KIMI["media_proc_cfg"], **limits}
+    ours, random = KimiPatchCounter.from_settings({"media_proc_cfg": settings}), Random(5)
+    assert ours is not None
+    for _ in range(500):
+        height, width = random.randint(1, 9000), random.randint(1, 9000)
+        expected = theirs(width, height, 14, 2, *(settings[name] for name in _LIMITS))["num_tokens"]
+        assert ours.get_number_of_image_patches(height, width) == expected * ours.merge_size**2
+
+
+def test_kimi_s_template_has_a_place_for_each_image(processors: dict[str, Any]) -> None:
+    renderer = get_renderer("kimi_k26", bare_tokenizer(*KIMI_TOKENS, end="<|im_end|>"), processors["kimi"])
+    prompt = renderer.build_generation_prompt(asking(picture(224, 224), picture(400, 300)))
+    _, first, between, second, _ = prompt.chunks
+    assert [chunk.length for chunk in (first, second)] == [64, 165]
+    assert isinstance(between, EncodedTextChunk)
+    assert renderer.tokenizer.decode(between.tokens) == "<|media_end|><|media_begin|>image<|media_content|>"
+
+
+@pytest.mark.corpus
+def test_the_settings_of_a_downloaded_model_are_found_by_its_name(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    snapshot = tmp_path / "models--maker--kimi" / "snapshots" / "0"
+    snapshot.mkdir(parents=True)
+    (snapshot / "preprocessor_config.json").write_text(json.dumps(KIMI))
+    references = tmp_path / "models--maker--kimi" / "refs"
+    references.mkdir()
+    (references / "main").write_text("0")
+    monkeypatch.setattr("huggingface_hub.constants.HF_HUB_CACHE", str(tmp_path))
+    assert get_image_processor("maker/kimi") == KimiPatchCounter.from_settings(KIMI)
 
 
 @pytest.mark.parametrize("kind", ["Glm4vImageProcessor", "Qwen2VLImageProcessorOfMine", None])

@@ -143,6 +143,26 @@ def test_a_tokenizer_with_a_template_needs_no_name() -> None:
     assert renderer.build_generation_prompt(TALK) == renderer_of("qwen3").build_generation_prompt(TALK)
 
 
+PROMISED = {
+    **dict.fromkeys(("qwen3", "qwen3_instruct"), "qwen3_vl"),
+    **dict.fromkeys(("qwen3_5", "qwen3_5_disable_thinking"), "qwen3_5_think"),
+    **dict.fromkeys(("deepseekv3", "deepseekv3_thinking"), "deepseekv3"),
+    **{"nemotron3": "nemotron_3_nano", "llama3": "llama3_1", "gpt_oss": "gptoss", "role_colon": "qwen3"},
+    **dict.fromkeys(("kimi_k26", "kimi_k26_disable_thinking"), None),
+}
+
+
+@pytest.mark.parametrize("name", PROMISED)
+def test_every_promised_name_makes_a_renderer_that_asks_and_knows_where_to_stop(name: str) -> None:
+    family = PROMISED[name]
+    tokenizer = tokenizer_of(family) if family else bare_tokenizer(*KIMI, end="<|im_end|>")
+    if name == "deepseekv3":
+        tokenizer = bare_tokenizer(*DEEPSEEK, end=DEEPSEEK[3])  # the families' template always thinks
+    renderer = get_renderer(name, tokenizer)
+    assert "Hello!" in text_of(renderer, renderer.build_generation_prompt(ASKED))
+    assert renderer.get_stop_sequences()
+
+
 @pytest.mark.usefixtures("registered")
 def test_a_registered_name_is_used_until_it_is_unregistered() -> None:
     assert renderers.is_renderer_registered(NAME)

@@ -14,8 +14,12 @@ from verifiers_tito.parsing import CallProblem
 from verifiers_tito.renderers import ParseTermination, TemplateRenderer, get_renderer
 
 ASKED = {"role": "user", "content": "One?"}
-FORMATS = ("qwen3", "qwen3_5_think", "deepseekv3", "gptoss", "glm4moe", "llama3_1", "nemotron_3_nano")
-THINKING_FORMATS = ("qwen3", "qwen3_5_think", "deepseekv3", "gptoss", "glm4moe", "nemotron_3_nano")
+FORMATS = (
+    *("qwen3", "qwen3_5_think", "deepseekv3", "gptoss", "glm4moe", "llama3_1", "nemotron_3_nano"),
+    *("gemma4_v5", "lfm2_v2", "mistral_nemo", "mistral_v13", "muse_glimmer"),
+)
+WITHOUT_REASONING = {"llama3_1", "lfm2_v2", "mistral_nemo", "mistral_v13"}
+THINKING_FORMATS = tuple(family for family in FORMATS if family not in WITHOUT_REASONING)
 few = settings(max_examples=20, deadline=None)
 word = st.text(st.sampled_from("abc.,!? äß日{}\"'\n"), min_size=1, max_size=20).map(str.strip).filter(bool)
 
@@ -70,6 +74,26 @@ def test_calls_that_were_rendered_are_read_back(family: str, query: str, limit: 
     assert parsed["content"] == ""
     (call,) = parsed["tool_calls"]
     assert (call["function"]["name"], json.loads(call["function"]["arguments"])) == ("look_up", arguments)
+
+
+@pytest.mark.parametrize("family", ["gemma4_v5", "lfm2_v2", "muse_glimmer", "mistral_v13", "mistral_nemo"])
+def test_several_calls_with_values_of_every_kind_are_read_back(family: str) -> None:
+    properties = {"text": "string", "number": "number", "flag": "boolean", "nothing": "null", "many": "array"}
+    schema = {
+        "type": "object",
+        "properties": {name: {"type": kind, "items": {"type": "integer"}} for name, kind in properties.items()},
+    }
+    tools = [{"name": name, "description": "Calls.", "parameters": schema} for name in ("first", "second")]
+    arguments = {"text": "a, b: {c} it's", "number": 2.5, "flag": True, "nothing": None, "many": [1, 2]}
+    functions = [{"name": tool["name"], "arguments": json.dumps(arguments)} for tool in tools]
+    calls = [
+        {"id": f"call0000{place}", "type": "function", "function": function} for place, function in enumerate(functions)
+    ]
+    renderer = renderer_of(family, tools=tools)
+    parsed, _ = renderer.parse_response(sampled(renderer, {"role": "assistant", "content": "", "tool_calls": calls}))
+    assert [call["function"]["name"] for call in parsed["tool_calls"]] == ["first", "second"]
+    assert [json.loads(call["function"]["arguments"]) for call in parsed["tool_calls"]] == [arguments] * 2
+    assert "unparsed_tool_calls" not in parsed
 
 
 def test_calls_count_although_nobody_said_which_tools_there_are() -> None:

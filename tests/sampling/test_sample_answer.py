@@ -55,10 +55,10 @@ def test_a_good_answer_is_read_in_the_order_of_its_numbers() -> None:
     [
         (
             {"prompt_token_ids": [1, 2, 9]},
-            "saw another prompt than it was sent: 3 ids sent, 3 seen, parting at index 2",
+            "saw another prompt than it was sent: 3 ids sent, 3 echoed, parting at index 2",
         ),
-        ({"prompt_token_ids": [1, 2]}, "3 ids sent, 2 seen, parting at index 2"),
-        ({"prompt_token_ids": None}, "does not echo the prompt's ids"),
+        ({"prompt_token_ids": [1, 2]}, "3 ids sent, 2 echoed, parting at index 2"),
+        ({"prompt_token_ids": None}, "did not echo the 3 prompt ids it was sent"),
         ({"token_ids": []}, "holds no sampled ids"),
         ({"token_ids": None}, "holds no sampled ids"),
         ({"token_ids": [4, 10]}, r"id 10 at index 1 is none of the model's \(0 to 9\)"),

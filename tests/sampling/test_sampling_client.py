@@ -171,6 +171,24 @@ async def test_what_cannot_be_asked_for_is_refused_before_anything_is_sent(
         assert fake.posts == []
 
 
+async def test_text_is_tokenized_as_the_models_tokenizer_has_it_without_special_tokens(sampling_on: SamplingOn) -> None:
+    async with sampling_on(numbered) as (fake, client):
+        text = "How many r's are in <|im_end|> strawberry?"
+        ids = client.get_tokenizer().encode(text, add_special_tokens=False)
+        await client.sample(ModelInput.from_str(text), 1, ONE)
+        await client.sample(ModelInput.from_str(text).append_int(7), 1, ONE)
+        logprobs = await client.compute_logprobs(ModelInput.from_str(text))
+        asked = [request.body["prompt"] for request in fake.posts]
+    assert asked == [ids, [*ids, 7], ids]
+    assert len(logprobs) == len(ids)
+
+
+def test_text_has_no_ids_and_no_length_before_it_is_sampled_from() -> None:
+    for unknown in (lambda: ModelInput.from_str("a").to_ints(), lambda: ModelInput.from_str("a").length):
+        with pytest.raises(ValueError, match="a TextChunk"):
+            unknown()
+
+
 async def test_an_image_is_refused_by_name_and_with_a_way_out(sampling_on: SamplingOn) -> None:
     seen = PROMPT.append(ImageChunk(data=b"", format="png"))
     async with sampling_on(numbered) as (_, client):

@@ -27,24 +27,28 @@ def check_echo(sent: PromptRun, answer: ChatAnswer) -> None:
     """Raises unless the server says that it saw exactly the ids sent: by their digest, or by echoing them."""
     if not answer.choices:
         raise EmptyModelResponseError(f"the answer {answer.id} holds no choice")
-    echoed, digest = answer.prompt_token_ids, answer.prompt_digest
-    if digest is not None:
-        if digest != sent.digest.answer():
-            raise InvalidModelResponseError(
-                f"the server saw another prompt than it was sent: {sent.digest.count} ids with digest "
-                f"{sent.digest.hexdigest()} sent, {digest.count} with {digest.blake2b} seen"
-            )
-        return
+    digest = answer.prompt_digest
+    if digest is None:
+        check_echoed_ids(sent.token_ids, answer.prompt_token_ids)
+    elif digest != sent.digest.answer():
+        raise InvalidModelResponseError(
+            f"the server saw another prompt than it was sent: {sent.digest.count} ids with digest "
+            f"{sent.digest.hexdigest()} sent, {digest.count} with {digest.blake2b} seen"
+        )
+
+
+def check_echoed_ids(sent: list[int], echoed: list[int] | None) -> None:
+    """Raises unless the server echoed exactly the ids sent."""
     if echoed is None:
         raise InvalidModelResponseError(
-            f"the server did not echo the {len(sent.token_ids)} prompt ids it was sent, so the turn cannot be trusted"
+            f"the server did not echo the {len(sent)} prompt ids it was sent, so its answer cannot be trusted; is it a "
+            "vLLM?"
         )
-    position = first_difference(sent.token_ids, echoed)
+    position = first_difference(sent, echoed)
     if position is not None:
         raise InvalidModelResponseError(
-            f"the server saw another prompt than it was sent: {len(sent.token_ids)} ids sent, {len(echoed)} echoed, "
-            f"parting at index {position} (sent {sent.token_ids[position : position + 5]}, echoed "
-            f"{echoed[position : position + 5]})"
+            f"the server saw another prompt than it was sent: {len(sent)} ids sent, {len(echoed)} echoed, parting at "
+            f"index {position} (sent {sent[position : position + 5]}, echoed {echoed[position : position + 5]})"
         )
 
 

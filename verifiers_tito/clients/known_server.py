@@ -41,7 +41,7 @@ class KnownServer:
     async def introduction(self) -> Introduction:
         """What the server told, or as good as nothing where it does not tell in time."""
         asked = self.ask()
-        if not self._is_slow:
+        if not self._is_slow and not asked.done():
             await asyncio.wait((asked,), timeout=_PATIENCE_SECONDS)
             self._is_slow = not asked.done()
         if asked.cancelled() and self._asked is not asked:  # the server went away meanwhile

@@ -163,14 +163,13 @@ class OpenAIChatCompletionsTokenClient(OpenAIChatCompletionsClient):
     async def _complete_turn(self, known: KnownServer, turn: Turn) -> NativeCompletion:
         if not turn.is_first or known.routes.wants_token_ids:
             known.routes.require_wanted(await known.introduction())
-        if not turn.is_first:
-            way = await self._ways.choose(known.routes, turn)
-            if isinstance(way, Fallback):
-                return await self._complete_from_messages(known, turn, self._told(way))
+        way = None if turn.is_first else await self._ways.choose(known.routes, turn)
+        if isinstance(way, Fallback):
+            return await self._complete_from_messages(known, turn, self._told(way))
         outcome = await self._stitch(known, turn.state, turn.said, turn.template, read=turn.read)
         if isinstance(outcome, Stitched):
             completion = await self._complete_from_ids(
-                known, turn, outcome.token_ids, _served(outcome, turn), earlier=outcome.earlier_prompt_ids
+                known, turn, outcome.token_ids, _served(outcome, turn), earlier=outcome.earlier_prompt_ids, way=way
             )
             if not isinstance(completion, Fallback):
                 return completion
@@ -246,14 +245,21 @@ class OpenAIChatCompletionsTokenClient(OpenAIChatCompletionsClient):
         return fallback
 
     async def _complete_from_ids(
-        self, known: KnownServer, turn: Turn, token_ids: list[int], served: Served, *, earlier: list[int]
+        self,
+        known: KnownServer,
+        turn: Turn,
+        token_ids: list[int],
+        served: Served,
+        *,
+        earlier: list[int],
+        way: TurnWay | Fallback | None = None,
     ) -> NativeCompletion | Fallback:
-        """By the best route that the server takes, or why it takes none."""
+        """By the best route that the server takes, or why it takes none. `way` is the one that was chosen already."""
         room = await _room_behind(known, turn, len(token_ids))
         run = turn.runs.run(token_ids, earlier=earlier)
-        while isinstance(way := await self._ways.choose(known.routes, turn), TurnWay):
+        way = way or await self._ways.choose(known.routes, turn)
+        while isinstance(way, TurnWay):
             route = way.route
-            served = replace(served, route=route.route, prefix_digest=run.digest.hexdigest())
             body = way.body(turn, run, room=room)
             try:
                 answer = await self._send(known.server, route.path, body, headers=turn.headers, budget=turn.budget)
@@ -261,10 +267,11 @@ class OpenAIChatCompletionsTokenClient(OpenAIChatCompletionsClient):
                 check_echo(run, completion.answer)
             except ModelError as error:
                 known.rule_out(route, error)
-                continue
-            known.routes.prove(route)
-            completion.note_prompt(token_ids)
-            return completion
+                way = await self._ways.choose(known.routes, turn)
+            else:
+                known.routes.prove(route)
+                completion.note_prompt(token_ids)
+                return completion.note(route=route.route, prefix_digest=run.digest.hexdigest())
         return way
 
     async def _complete_from_messages(self, known: KnownServer, turn: Turn, fallback: Fallback) -> NativeCompletion:

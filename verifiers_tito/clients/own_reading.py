@@ -54,7 +54,8 @@ class AnswerReader:
         return self.format.keeps_special(self.request) or not self.fields.get("skip_special_tokens", True)
 
     def read(self, sampled: SampledAnswer, prompt_ids: Sequence[int]) -> ChatAnswer:
-        """With everything that chat's answer has, but for a count of reasoning tokens."""
+        """With everything that chat's answer has, but for a count of reasoning tokens: vLLM's parsers count ids, each
+        in a way of its own, and what is parsed here is text."""
         return ChatAnswer(
             id=sampled.id,
             model=sampled.model,

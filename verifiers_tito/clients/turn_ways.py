@@ -8,8 +8,6 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import Any
 
-import msgspec
-
 from verifiers_tito.clients.answer_checks import check_vocabulary
 from verifiers_tito.clients.native_completion import NativeCompletion, native_completion
 from verifiers_tito.clients.own_reading import AnswerReader, OwnReading
@@ -48,7 +46,7 @@ class TurnWay:
         sampled = decode(body, self.route.sampled, operation=operation).sampled()
         check_vocabulary(sampled, _MOST_IDS)
         answer = self.reader.read(sampled, run.token_ids)
-        return native_completion(msgspec.json.encode({"choices": answer.choices}), answer, served)
+        return native_completion(None, answer, served)
 
 
 class TurnWays:

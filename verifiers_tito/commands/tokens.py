@@ -57,19 +57,26 @@ def add_to(subcommands: argparse._SubParsersAction[argparse.ArgumentParser]) -> 
 
 
 def run(arguments: argparse.Namespace, *, default_tokenizer: Callable[[], Path]) -> int:
-    """Prints the tokens and, if asked for, writes the page."""
+    """Writes the page if it was asked for, then prints the tokens, whose reader may leave early."""
     from verifiers_tito.renderers.explanation import explain  # noqa: PLC0415  late: a second
 
     conversation = read_conversation(arguments.conversation)
     place = arguments.tokenizer or default_tokenizer()
     renderer = _renderer(place, arguments, conversation)
     explanation = explain(renderer, conversation.messages, _train_on_what(arguments.train))
-    print_explanation(Page(sys.stdout), explanation)
     if arguments.html is not None:
         title = f"{'conversation' if arguments.conversation == STANDARD_INPUT else arguments.conversation} in tokens"
-        arguments.html.write_text(html_page(explanation, title=title), encoding="utf-8")
-        print(f"written: {arguments.html}", file=sys.stderr)
+        _write(arguments.html, html_page(explanation, title=title))
+    print_explanation(Page(sys.stdout), explanation)
     return 0
+
+
+def _write(file: Path, page: str) -> None:
+    try:
+        file.write_text(page, encoding="utf-8")
+    except OSError as error:
+        raise ConfigError(f"the page cannot be written: {error}; give --html a file in a folder that exists") from error
+    print(f"written: {file}", file=sys.stderr)
 
 
 def read_conversation(name: str) -> Conversation:

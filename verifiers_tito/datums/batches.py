@@ -17,6 +17,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
+from verifiers_tito.datums.blocks import Blocks
 from verifiers_tito.datums.datum import Datum
 from verifiers_tito.datums.plan import plan_packs, plan_rows
 from verifiers_tito.errors import DatumError
@@ -82,8 +83,8 @@ def pack_datums(datums: Sequence[Datum], *, token_budget: int) -> Iterator[Packe
     """
     names = column_names(datums)
     packs = plan_packs([len(datum) for datum in datums], token_budget=token_budget)
-    positions = np.arange(max(map(len, datums), default=0))
-    return (_pack(datums, pack, names, positions) for pack in packs)
+    positions, blocks = np.arange(max(map(len, datums), default=0)), Blocks()
+    return (_pack([datums[index] for index in pack], pack, names, positions, blocks) for pack in packs)
 
 
 def pad_datums(
@@ -125,18 +126,28 @@ def rows_of(parts: Sequence[NDArray[Any]], *, length: int, fill: int = 0, left: 
 
 
 def _pack(
-    datums: Sequence[Datum], indices: Sequence[int], names: Sequence[str], positions: NDArray[np.int64]
+    chosen: Sequence[Datum],
+    indices: Sequence[int],
+    names: Sequence[str],
+    positions: NDArray[np.int64],
+    blocks: Blocks,
 ) -> PackedBatch:
-    chosen = [datums[index] for index in indices]
     lengths = [len(datum) for datum in chosen]
     return PackedBatch(
-        input_ids=np.concatenate([datum.input_ids for datum in chosen]),
-        position_ids=np.concatenate([positions[:length] for length in lengths]),
+        input_ids=_joined(blocks, [datum.input_ids for datum in chosen]),
+        position_ids=_joined(blocks, [positions[:length] for length in lengths]),
         cu_seqlens=np.cumsum([0, *lengths], dtype=np.int32),
         longest=max(lengths),
-        columns={name: np.concatenate([datum.loss_fn_inputs[name] for datum in chosen]) for name in names},
+        columns={name: _joined(blocks, [datum.loss_fn_inputs[name] for datum in chosen]) for name in names},
         datum_indices=tuple(indices),
     )
+
+
+def _joined(blocks: Blocks, parts: Sequence[NDArray[Any]]) -> NDArray[Any]:
+    """`parts` one behind the other, in an array of `blocks`."""
+    joined = blocks.zeros(sum(part.size for part in parts), np.result_type(*parts))
+    np.concatenate(parts, out=joined)
+    return joined
 
 
 def _pad(

@@ -19,6 +19,7 @@ from collections import Counter
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
+from verifiers_tito.datums.blocks import Blocks
 from verifiers_tito.datums.datum import Datum
 from verifiers_tito.datums.forest import Forest
 from verifiers_tito.datums.place import Place
@@ -73,6 +74,28 @@ def build_datums(
     log-probabilities or an advantage are missing, do not pair, or cannot be: ids below 0 or from `vocabulary_size` on,
     log-probabilities above 0, NaN.
     """
+    return build_in(
+        Blocks(),
+        trajectory,
+        advantage=advantage,
+        advantages=advantages,
+        rollout=rollout,
+        train=train,
+        vocabulary_size=vocabulary_size,
+    )
+
+
+def build_in(
+    blocks: Blocks,
+    trajectory: Sequence[TrajectoryStep],
+    *,
+    advantage: float | None,
+    advantages: Sequence[Advantage | None] | None,
+    rollout: str,
+    train: TrainOn,
+    vocabulary_size: int | None,
+) -> DatumSet:
+    """`build_datums` with its arrays in `blocks`, which several trajectories can share."""
     if advantages is not None and (advantage is not None or len(advantages) != len(trajectory)):
         raise DatumError(
             f"build_datums: give either advantage, or one of advantages for each of the {len(trajectory)} steps; "
@@ -98,7 +121,7 @@ def build_datums(
     if LeftOut.LOGPROBS_MODE in left_out:
         _warn_of_unproven_logprobs()
     return DatumSet(
-        datums=forest.datums(vocabulary_size=vocabulary_size),
+        datums=forest.datums(blocks, vocabulary_size=vocabulary_size),
         splits=forest.splits,
         steps_without_samples=without_samples,
         left_out=dict(left_out),
@@ -124,7 +147,7 @@ def datum_from_samples(
         logprobs=logprobs,
         advantage=advantage,
     )
-    return GrowingSequence(turn).datum(vocabulary_size=vocabulary_size)
+    return GrowingSequence(turn).datum(Blocks(), vocabulary_size=vocabulary_size)
 
 
 def _warn_of_unproven_logprobs() -> None:
@@ -133,5 +156,5 @@ def _warn_of_unproven_logprobs() -> None:
         "sampled ids are left out of the loss, because their server does not say that its log-probabilities are raw: "
         "run it with our plugin, or build_datums(..., train=TrainOn(unproven_logprobs=True)) if you know it",
         UnprovenLogprobsWarning,
-        stacklevel=3,
+        stacklevel=4,
     )

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from verifiers_tito.datums.blocks import Blocks
 from verifiers_tito.datums.datum import Datum
 from verifiers_tito.datums.sequence import GrowingSequence
 from verifiers_tito.datums.split import Split
@@ -25,9 +26,9 @@ class Forest:
             self.splits.append(self._split(turn))
         self._sequences.append(GrowingSequence(turn))
 
-    def datums(self, *, vocabulary_size: int | None = None) -> list[Datum]:
+    def datums(self, blocks: Blocks, *, vocabulary_size: int | None = None) -> list[Datum]:
         """In the order in which they began. Raises `DatumError`."""
-        return [sequence.datum(vocabulary_size=vocabulary_size) for sequence in self._sequences]
+        return [sequence.datum(blocks, vocabulary_size=vocabulary_size) for sequence in self._sequences]
 
     def _split(self, turn: Turn) -> Split:
         """Where the turn's prompt leaves the sequence that it shares most ids with (the latest of equal ones)."""

@@ -4,7 +4,8 @@
     turn 1   (prompt ─── sampled) ── environment ── sampled      in brackets: compared, never copied
 
 It knows which prompts go on with it, and where others part from it. Lists become arrays once, in the end, by `struct`:
-that is twice as fast as by numpy, and refuses what is no number of the kind, where numpy would cut 1.5 to 1.
+that is twice as fast as by numpy, and refuses what is no number of the kind, where numpy would cut 1.5 to 1. Turn by
+turn, since the arguments of one call for all would fill fresh pages of memory.
 """
 
 from __future__ import annotations
@@ -17,6 +18,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
+from verifiers_tito.datums.blocks import Blocks
 from verifiers_tito.datums.datum import Datum
 from verifiers_tito.datums.sampled_span import SampledSpan
 from verifiers_tito.datums.split import SplitReason
@@ -92,14 +94,14 @@ class GrowingSequence:
         is_in_sampled = parted_at < self._starts[latest] + len(self._turns[latest].completion_ids)
         return SplitReason.SAMPLED_IDS_CHANGED if is_in_sampled and parted_at < prompt_length else SplitReason.BRANCH
 
-    def datum(self, *, vocabulary_size: int | None = None) -> Datum:
-        """Inputs without the last id, targets (and what goes with them) without the first.
+    def datum(self, blocks: Blocks, *, vocabulary_size: int | None = None) -> Datum:
+        """Inputs without the last id, targets (and what goes with them) without the first, in arrays of `blocks`.
 
         Raises `DatumError` for an id or a log-probability that cannot be.
         """
-        ids = self._id_array(end=vocabulary_size or _ALL_IDS)
-        logprobs = self._logprob_array()
-        mask, advantages = np.zeros_like(logprobs), np.zeros_like(logprobs)
+        ids = self._id_array(blocks, end=vocabulary_size or _ALL_IDS)
+        logprobs = self._logprob_array(blocks)
+        mask, advantages = (blocks.zeros(len(self), np.float32) for _ in range(2))
         for turn, start in zip(self._turns, self._starts, strict=True):
             where = slice(start, start + len(turn.completion_ids))
             mask[where], advantages[where] = turn.mask, turn.advantages
@@ -112,10 +114,15 @@ class GrowingSequence:
             tuple(_span(turn, start - 1) for turn, start in zip(self._turns, self._starts, strict=True)),
         )
 
-    def _id_array(self, *, end: int) -> NDArray[np.int64]:
-        ids = np.empty(len(self._ids), dtype=np.int64)
+    def _id_array(self, blocks: Blocks, *, end: int) -> NDArray[np.int64]:
+        ids = blocks.zeros(len(self), np.int64)
+        memory, end_of_turn = ids.data, 0
         try:
-            struct.pack_into(f"{ids.size}q", ids.data, 0, *self._ids)
+            for turn, start in zip(self._turns, self._starts, strict=True):
+                said = self._ids[end_of_turn:start]
+                struct.pack_into(f"{len(said)}q", memory, end_of_turn * ids.itemsize, *said)
+                struct.pack_into(f"{len(turn.completion_ids)}q", memory, start * ids.itemsize, *turn.completion_ids)
+                end_of_turn = start + len(turn.completion_ids)
         except struct.error as error:
             index = _first_unfit("q", self._ids)
             raise self._error(index, f"is {self._ids[index]!r:.40}, which is no id") from error
@@ -124,8 +131,8 @@ class GrowingSequence:
             raise self._error(index, f"is {ids[index]}: ids go from 0 to {end - 1}")
         return ids
 
-    def _logprob_array(self) -> NDArray[np.float32]:
-        logprobs = np.zeros(len(self._ids), dtype=np.float32)
+    def _logprob_array(self, blocks: Blocks) -> NDArray[np.float32]:
+        logprobs = blocks.zeros(len(self), np.float32)
         for turn, start in zip(self._turns, self._starts, strict=True):
             try:
                 struct.pack_into(f"{len(turn.logprobs)}f", logprobs.data, start * logprobs.itemsize, *turn.logprobs)

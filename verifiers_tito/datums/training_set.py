@@ -12,7 +12,8 @@ from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
-from verifiers_tito.datums.build import build_datums
+from verifiers_tito.datums.blocks import Blocks
+from verifiers_tito.datums.build import build_in
 from verifiers_tito.datums.datum import Datum
 from verifiers_tito.datums.sampled_span import LeftOut
 from verifiers_tito.datums.split import SplitReason
@@ -76,14 +77,17 @@ def build_training_set(
     rollouts = failed = without_samples = untrained = 0
     datums, indices = list[Datum](), list[int]()
     splits, left_out = Counter[SplitReason](), Counter[LeftOut]()
+    blocks = Blocks()
     for index, state in enumerate(states):
         rollouts += 1
         if state.get("error") is not None and not train.failed:
             failed += 1
             continue
-        built = build_datums(
+        built = build_in(
+            blocks,
             state["trajectory"],
             advantage=None if advantages is None else _advantage(advantages, index),
+            advantages=None,
             rollout=f"{index} (example {state['example_id']})" if "example_id" in state else str(index),
             train=train,
             vocabulary_size=vocabulary_size,

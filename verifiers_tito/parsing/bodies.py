@@ -21,6 +21,7 @@ MINIMAX_PARAMETER = re.compile(
 MINIMAX_VALUE_END = re.compile(r"<\s*+/\s*+parameter\s*+>|(?=<\s*+parameter\s++name\s*+=)")
 KEY, VALUE_END = "<arg_key>", "</arg_value>"
 KEY_TO_VALUE = re.compile(r"</arg_key>\s*+<arg_value>")
+JSON = json.JSONDecoder()
 KIMI_ID = re.compile(r".+:\d+")
 NAME_IN_JSON = re.compile(r'"name"\s*+:\s*+"([^"]*+)"')
 
@@ -62,6 +63,17 @@ def json_arguments(body: str) -> ReadArguments:
     """The text as the model wrote it, JSON or not."""
     text = body.strip()
     return ReadArguments(json_text=text, problem=problem_of_json(text))
+
+
+def leading_json_arguments(body: str) -> ReadArguments:
+    """The JSON that the text begins with, as the model wrote it; text behind it is dropped."""
+    text = body.strip()
+    try:
+        _, end = JSON.raw_decode(text)
+    except (ValueError, RecursionError):
+        return ReadArguments(json_text=text, problem=CallProblem.NO_JSON)
+    problem = CallProblem.STRAY_TEXT if end < len(text) else problem_of_json(text)
+    return ReadArguments(json_text=text[:end], problem=problem)
 
 
 def qwen_arguments(body: str) -> ReadArguments:

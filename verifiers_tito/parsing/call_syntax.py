@@ -21,12 +21,14 @@ class FoundCall:
 @dataclass(frozen=True, slots=True, kw_only=True)
 class FoundCalls:
     """`content` is what is left beside the calls. `marks_found`: there were marks of calls, even if no call came of
-    them, and vLLM takes what they enclose out of the content."""
+    them, and vLLM takes what they enclose out of the content. `id_characters`: how long the family's ids of calls are,
+    where templates insist on it."""
 
     content: str | None
     calls: tuple[FoundCall, ...] = ()
     unparsed: tuple[UnparsedToolCall, ...] = ()
     marks_found: bool = False
+    id_characters: int | None = None
 
 
 class CallSyntax(Protocol):

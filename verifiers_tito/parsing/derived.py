@@ -30,7 +30,10 @@ TOOL = Tool(
 )
 ARGUMENTS = {"qzkey": VALUE}
 QUESTION = {"role": "user", "content": "Qzquestionzq"}
-PARTNERS = {"deepseek_v3": "deepseek_r1", "glm45": "glm45", "kimi_k2": "kimi_k2", "minimax_m2": "minimax_m2"}
+PARTNERS = {
+    "deepseek_v3": "deepseek_r1",
+    **{name: name for name in ("gemma4", "glm45", "kimi_k2", "minimax_m2", "mistral", "muse_glimmer")},
+}
 """Reasoning parsers by the tool parsers that they go with. Others go with Qwen's: `<think>` looks alike everywhere."""
 
 
@@ -46,15 +49,15 @@ class RenderedText(Protocol):
     def text(self) -> str: ...
 
 
-class TemplateRenderer(Protocol):
-    """What renders a conversation: `tokenization.LocalTokenizer` does."""
+class RendersTemplate(Protocol):
+    """What renders a conversation: `tokenization.LocalTokenizer` and `renderers.ModelTemplate` do. Raises
+    `TemplateRefusedError` where the template refuses."""
 
     def render_now(
         self,
         messages: Sequence[Mapping[str, Any]],
         *,
         tools: Sequence[Mapping[str, Any]] | None = None,
-        template_fields: Mapping[str, Any] | None = None,
         add_generation_prompt: bool = True,
     ) -> RenderedText: ...
 
@@ -70,7 +73,7 @@ class DerivedFormat:
     misfit: Misfit | None = None
 
 
-def derive_format(renderer: TemplateRenderer) -> DerivedFormat:
+def derive_format(renderer: RendersTemplate) -> DerivedFormat:
     """Tries the known formats on turns that the template renders."""
     reasoning = dict.fromkeys(("reasoning", "reasoning_content", "thinking"), REASONING)
     thought = _written(renderer, {"content": CONTENT, **reasoning})
@@ -134,7 +137,7 @@ def _read(written: str, reasoning: str | None, calls: str | None) -> ParsedText:
     return response_format.parse(written, ParseRequest(tools=(TOOL,)), call_id=lambda: "")
 
 
-def _written_call(renderer: TemplateRenderer) -> str | None:
+def _written_call(renderer: RendersTemplate) -> str | None:
     """A turn with a call, its arguments as an object or, where the template wants that, as text; None for neither."""
     for arguments in (ARGUMENTS, json.dumps(ARGUMENTS)):
         call = {"id": "qzcallid0", "type": "function", "function": {"name": TOOL.name, "arguments": arguments}}
@@ -145,7 +148,7 @@ def _written_call(renderer: TemplateRenderer) -> str | None:
     return None
 
 
-def _written(renderer: TemplateRenderer, turn: Mapping[str, Any]) -> str | None:
+def _written(renderer: RendersTemplate, turn: Mapping[str, Any]) -> str | None:
     """What the template writes behind the generation prompt, or None where it refuses. A prompt that opens or closes
     the reasoning itself belongs to the turn."""
     shown = _prompt_and_whole(renderer, turn, [{"type": "function", "function": TOOL.model_dump(exclude_none=True)}])
@@ -160,7 +163,7 @@ def _written(renderer: TemplateRenderer, turn: Mapping[str, Any]) -> str | None:
 
 
 def _prompt_and_whole(
-    renderer: TemplateRenderer, turn: Mapping[str, Any], tools: Sequence[Mapping[str, Any]] | None
+    renderer: RendersTemplate, turn: Mapping[str, Any], tools: Sequence[Mapping[str, Any]] | None
 ) -> tuple[str, str] | None:
     answered = [QUESTION, {"role": "assistant", **turn}]
     try:

@@ -10,11 +10,11 @@ import json
 from dataclasses import dataclass
 from typing import Any
 
+from verifiers_tito.parsing.bodies import JSON
 from verifiers_tito.parsing.call_syntax import FoundCall, FoundCalls
 from verifiers_tito.parsing.request import ParseRequest
 from verifiers_tito.parsing.result import CallProblem, UnparsedToolCall
 
-JSON = json.JSONDecoder()
 PYTHON_TAG = "<|python_tag|>"
 
 

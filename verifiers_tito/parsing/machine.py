@@ -10,7 +10,7 @@ from __future__ import annotations
 
 import re
 from collections.abc import Iterator, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from enum import StrEnum
 
 THINK, THINK_END = "<think>", "</think>"
@@ -58,10 +58,12 @@ class Piece:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Markup:
-    """The marks of a format and their moves. `idle_marks` cut the text and move nothing."""
+    """The marks of a format and their moves. `idle_marks` cut the text and move nothing, `reasoning_marks` are those
+    around reasoning."""
 
     moves: Mapping[tuple[Place, str], Move]
     idle_marks: frozenset[str] = frozenset()
+    reasoning_marks: frozenset[str] = frozenset({THINK, THINK_END})
 
     @property
     def marks(self) -> frozenset[str]:
@@ -79,13 +81,15 @@ class Markup:
             mark for (place, mark), move in self.moves.items() if place.is_in_calls and not move.to.is_in_calls
         )
 
-    def without(self, *marks: str) -> Markup:
-        """The markup to which these are ordinary text."""
-        return Markup(moves={key: move for key, move in self.moves.items() if key[1] not in marks})
+    def without_reasoning(self) -> Markup:
+        """The markup to which the marks of reasoning are ordinary text."""
+        moves = {key: move for key, move in self.moves.items() if key[1] not in self.reasoning_marks}
+        return replace(self, moves=moves)
 
-    def idling(self, *marks: str) -> Markup:
-        """The markup in which these move nothing; text is still cut at them."""
-        return Markup(moves=self.without(*marks).moves, idle_marks=frozenset(marks))
+    def idling_reasoning(self) -> Markup:
+        """The markup in which they move nothing; text is still cut at them."""
+        idle = self.without_reasoning()
+        return replace(idle, idle_marks=self.idle_marks | self.reasoning_marks)
 
 
 def pieces_of(text: str, marks: frozenset[str]) -> Iterator[Piece]:

@@ -7,11 +7,11 @@ arguments. White space, text behind calls, calls that are cut off: all as vLLM h
 from __future__ import annotations
 
 from collections.abc import Callable
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 
 from verifiers_tito.parsing.bodies import Header, ReadArguments, call_in_json, name_in
 from verifiers_tito.parsing.call_syntax import FoundCall, FoundCalls
-from verifiers_tito.parsing.machine import THINK, THINK_END, Markup, Place, pieces_of
+from verifiers_tito.parsing.machine import Markup, Place, pieces_of
 from verifiers_tito.parsing.request import ParseRequest
 from verifiers_tito.parsing.result import CallProblem, UnparsedToolCall
 from verifiers_tito.parsing.schema_values import fit_arguments
@@ -21,7 +21,8 @@ from verifiers_tito.parsing.schema_values import fit_arguments
 class MarkedCalls:
     """`knows_names`: a call of a tool that was not offered is none. `strips_content`: white space around the content
     of an answer with calls is dropped. `thinks_on_request`: without thinking, its marks are ordinary text.
-    `reads_reasoning`: marks of reasoning are dropped; not so where the server has no reasoning parser.
+    `reads_reasoning`: marks of reasoning are dropped; not so where the server has no reasoning parser. `stays_open`:
+    no mark closes a call (Mistral). `completed` puts a mark in front that the prompt has (Gemma).
     """
 
     markup: Markup
@@ -32,13 +33,20 @@ class MarkedCalls:
     thinks_on_request: bool = False
     keeps_special_without_tools: bool = True
     reads_reasoning: bool = True
+    stays_open: bool = False
+    completed: Callable[[str], str] = str
     is_engine: bool = True
     forced_as_json: bool = False
+
+    def leaving_reasoning(self) -> MarkedCalls:
+        """The same without a reasoning parser."""
+        return replace(self, reads_reasoning=False)
 
     def keeps_special(self, request: ParseRequest) -> bool:
         return self.keeps_special_without_tools or request.allows_calls
 
     def find(self, text: str, request: ParseRequest) -> FoundCalls:
+        text = self.completed(text)
         found = _walk(text, self._markup_for(request), request.special_texts)
         if request.tools and not request.allows_calls:
             return FoundCalls(content=found.before + found.after)
@@ -60,8 +68,8 @@ class MarkedCalls:
 
     def _markup_for(self, request: ParseRequest) -> Markup:
         if self.thinks_on_request and not request.may_think:
-            return self.markup.without(THINK, THINK_END)
-        return self.markup if self.reads_reasoning else self.markup.idling(THINK, THINK_END)
+            return self.markup.without_reasoning()
+        return self.markup if self.reads_reasoning else self.markup.idling_reasoning()
 
     def _is_accepted(self, name: str, request: ParseRequest) -> bool:
         return bool(name) and (not self.knows_names or not request.tools or request.offers(name))
@@ -77,7 +85,8 @@ class MarkedCalls:
             read = self.read_arguments(body) if body.strip() else ReadArguments(json_text="{}")
         else:
             name, read = call_in_json(body.strip())
-        problem = read.problem if draft.is_closed else CallProblem.NOT_CLOSED
+        is_closed = draft.is_closed or (self.stays_open and bool(body.strip()))
+        problem = read.problem if is_closed else CallProblem.NOT_CLOSED
         if not self._is_accepted(name, request):
             return None, CallProblem.UNKNOWN_NAME if name else CallProblem.NO_NAME_OR_ARGUMENTS
         arguments = fit_arguments(read.json_text, request.parameters_of(name))

@@ -1,6 +1,6 @@
 """The formats that vLLM reads with its parser engine, each as a table: in this place, this mark leads there.
 
-Qwen 3.5 and Qwen3-Coder (Nemotron 3 too), GLM-4.5, Kimi K2, MiniMax M2.
+Qwen 3.5 and Qwen3-Coder (Nemotron 3 too), GLM-4.5, Kimi K2, MiniMax M2, Gemma 4, Mistral from its tokenizer v11 on.
 """
 
 from __future__ import annotations
@@ -9,11 +9,13 @@ from verifiers_tito.parsing.bodies import (
     glm_arguments,
     json_arguments,
     kimi_header,
+    leading_json_arguments,
     minimax_arguments,
     plain_header,
     qwen_arguments,
     stripped_header,
 )
+from verifiers_tito.parsing.gemma_arguments import QUOTE, gemma_arguments
 from verifiers_tito.parsing.machine import THINK, THINK_END, Markup, Move, Place
 from verifiers_tito.parsing.marked_calls import MarkedCalls
 
@@ -98,6 +100,50 @@ MINIMAX = Markup(
     }
 )
 
+CHANNEL, CHANNEL_END = "<|channel>", "<channel|>"
+THOUGHT = "thought\n"
+GEMMA_CALL, GEMMA_CALL_END = "<|tool_call>", "<tool_call|>"
+GEMMA = Markup(
+    moves={
+        (CONTENT, CHANNEL): Move(to=REASONING),
+        (CONTENT, CHANNEL_END): Move(to=CONTENT),
+        (REASONING, CHANNEL): Move(to=REASONING),
+        (REASONING, CHANNEL_END): Move(to=CONTENT, ends_reasoning=True),
+        **{(place, GEMMA_CALL): Move(to=PREAMBLE, opens=True, ends_reasoning=True) for place in (CONTENT, REASONING)},
+        **{(PREAMBLE, mark): Move(to=NAME) for mark in ("call:", ":")},
+        **{(NAME, mark): Move(to=ARGUMENTS) for mark in ("{", "(")},
+        **{(place, GEMMA_CALL_END): Move(to=CONTENT, closes=True) for place in (PREAMBLE, NAME, ARGUMENTS)},
+        (CONTENT, GEMMA_CALL_END): Move(to=CONTENT),
+    },
+    idle_marks=frozenset({QUOTE}),
+    reasoning_marks=frozenset({CHANNEL, CHANNEL_END}),
+)
+
+
+def in_channel(text: str) -> str:
+    """An answer in a channel that its prompt has opened, with the mark that opens it."""
+    if CHANNEL not in text and (CHANNEL_END in text or f"{text}\n" == THOUGHT or text.startswith(THOUGHT)):
+        return CHANNEL + text
+    return text
+
+
+MISTRAL_THINK, MISTRAL_THINK_END = "[THINK]", "[/THINK]"
+MISTRAL_CALLS, MISTRAL_ARGUMENTS = "[TOOL_CALLS]", "[ARGS]"
+MISTRAL = Markup(
+    moves={
+        (CONTENT, MISTRAL_THINK): Move(to=REASONING),
+        (CONTENT, MISTRAL_THINK_END): Move(to=CONTENT),
+        (REASONING, MISTRAL_THINK): Move(to=REASONING),
+        (REASONING, MISTRAL_THINK_END): Move(to=CONTENT, ends_reasoning=True),
+        **{(place, MISTRAL_CALLS): Move(to=NAME, opens=True, ends_reasoning=True) for place in (CONTENT, REASONING)},
+        (NAME, MISTRAL_ARGUMENTS): Move(to=ARGUMENTS),
+        (NAME, "{"): Move(to=ARGUMENTS, is_argument=True),
+        (ARGUMENTS, MISTRAL_CALLS): Move(to=NAME, opens=True),
+    },
+    reasoning_marks=frozenset({MISTRAL_THINK, MISTRAL_THINK_END}),
+)
+"""A call ends where the next one begins, or with the answer."""
+
 QWEN_XML_CALLS = MarkedCalls(markup=QWEN_XML, read_header=plain_header, read_arguments=qwen_arguments)
 GLM_CALLS = MarkedCalls(
     markup=GLM,
@@ -116,4 +162,8 @@ KIMI_CALLS = MarkedCalls(
 )
 MINIMAX_CALLS = MarkedCalls(
     markup=MINIMAX, read_header=plain_header, read_arguments=minimax_arguments, knows_names=True
+)
+GEMMA_CALLS = MarkedCalls(markup=GEMMA, read_header=plain_header, read_arguments=gemma_arguments, completed=in_channel)
+NAMED_MISTRAL_CALLS = MarkedCalls(
+    markup=MISTRAL, read_header=plain_header, read_arguments=leading_json_arguments, stays_open=True
 )

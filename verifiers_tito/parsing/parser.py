@@ -78,7 +78,12 @@ class ReasoningThenCalls:
             reasoning=reasoning,
             content=content,
             tool_calls=tuple(
-                ToolCall(id=call.call_id or call_id(), name=call.name, arguments=call.arguments) for call in found.calls
+                ToolCall(
+                    id=call.call_id or call_id()[-(found.id_characters or 0) :],
+                    name=call.name,
+                    arguments=call.arguments,
+                )
+                for call in found.calls
             ),
             unparsed_tool_calls=found.unparsed,
         )

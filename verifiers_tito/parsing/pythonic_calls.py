@@ -1,4 +1,4 @@
-"""Tool calls written as a list of Python calls: `[f(a=1), g(b="x")]` and nothing else.
+"""Tool calls written as a list of Python calls: `[f(a=1), g(b="x")]` and nothing else, or that between marks.
 
 The text is parsed as Python and read as literals, never run. JSON's `true`, `false` and `null` are literals here too,
 as they are for vLLM.
@@ -9,11 +9,12 @@ from __future__ import annotations
 import ast
 import json
 import re
-import warnings
+from contextlib import suppress
 from dataclasses import dataclass
 from typing import Any
 
 from verifiers_tito.parsing.call_syntax import FoundCall, FoundCalls
+from verifiers_tito.parsing.python_repairs import original_name, parsed_python, repaired
 from verifiers_tito.parsing.request import ParseRequest
 from verifiers_tito.parsing.result import CallProblem, UnparsedToolCall
 
@@ -39,15 +40,69 @@ class PythonicCalls:
     def find(self, text: str, request: ParseRequest) -> FoundCalls:
         if not _looks_like_calls(text):
             return FoundCalls(content=text)
+        read = _calls(text)
+        if isinstance(read, CallProblem):
+            return FoundCalls(content=text, unparsed=(UnparsedToolCall(text=text, problem=read),))
+        return FoundCalls(content=None, calls=read)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class MarkedPythonicCalls:
+    """`OPEN [f(a=1), ...] CLOSE` once, content around it: LFM2. A list that is almost Python is repaired. What stands
+    before a second `CLOSE` is the calls said again, and dropped."""
+
+    open: str = "<|tool_call_start|>"
+    close: str = "<|tool_call_end|>"
+    is_engine: bool = False
+    forced_as_json: bool = True
+
+    def keeps_special(self, request: ParseRequest) -> bool:
+        return request.allows_calls
+
+    def find(self, text: str, request: ParseRequest) -> FoundCalls:
+        before, opened, rest = text.partition(self.open)
+        if not opened:
+            return FoundCalls(content=text)
+        inner, closed, behind = rest.partition(self.close)
+        read = self._read(inner.strip())
+        if isinstance(read, CallProblem):
+            problem = read if closed else CallProblem.NOT_CLOSED
+            return FoundCalls(content=text, unparsed=(UnparsedToolCall(text=opened + inner + closed, problem=problem),))
+        around = (before.strip(), behind.rpartition(self.close)[2].strip())
+        return FoundCalls(content="\n".join(filter(None, around)) or None, calls=read)
+
+    def _read(self, text: str) -> tuple[FoundCall, ...] | CallProblem:
+        if not (text.startswith("[") and text.endswith("]")):
+            return CallProblem.NO_CALL
         try:
-            calls = [_call(call) for call in _call_nodes(text)]
-        except NoLiteralError:
-            problem = CallProblem.NO_LITERALS
-        except (SyntaxError, ValueError, TypeError, RecursionError, MemoryError):
-            problem = CallProblem.NO_CALL
-        else:
-            return FoundCalls(content=None, calls=tuple(calls))
-        return FoundCalls(content=text, unparsed=(UnparsedToolCall(text=text, problem=problem),))
+            parsed_python(text)
+        except (SyntaxError, ValueError):
+            text = _first_python(text)
+        except (RecursionError, MemoryError):
+            return CallProblem.NO_CALL
+        return _calls(text) or CallProblem.NO_CALL
+
+
+def _first_python(text: str) -> str:
+    """The first way to read the text as Python; the text where there is none."""
+    try:
+        for reading in repaired(text):
+            with suppress(SyntaxError, ValueError):
+                parsed_python(reading)
+                return reading
+    except (ValueError, RecursionError, MemoryError):  # a number of too many digits, brackets in brackets
+        pass
+    return text
+
+
+def _calls(text: str) -> tuple[FoundCall, ...] | CallProblem:
+    """The calls of a list, or why it is none."""
+    try:
+        return tuple(_call(call) for call in _call_nodes(text))
+    except NoLiteralError:
+        return CallProblem.NO_LITERALS
+    except (SyntaxError, ValueError, TypeError, RecursionError, MemoryError):
+        return CallProblem.NO_CALL
 
 
 def _looks_like_calls(text: str) -> bool:
@@ -59,11 +114,7 @@ def _looks_like_calls(text: str) -> bool:
 
 
 def _call_nodes(text: str) -> list[ast.Call]:
-    with warnings.catch_warnings():
-        warnings.simplefilter("ignore", SyntaxWarning)  # about escapes in the model's strings
-        warnings.simplefilter("ignore", DeprecationWarning)
-        first = ast.parse(text).body[0]
-    calls = getattr(first, "value", None)
+    calls = getattr(parsed_python(text).body[0], "value", None)
     if not isinstance(calls, ast.List):
         raise ValueError("it is no list")
     nodes = [call for call in calls.elts if isinstance(call, ast.Call)]
@@ -73,7 +124,7 @@ def _call_nodes(text: str) -> list[ast.Call]:
 
 
 def _call(node: ast.Call) -> FoundCall:
-    arguments = {keyword.arg: _value(keyword.value) for keyword in node.keywords}
+    arguments = {original_name(keyword.arg): _value(keyword.value) for keyword in node.keywords}
     return FoundCall(name=_dotted_name(node.func), arguments=json.dumps(arguments, ensure_ascii=False))
 
 

@@ -6,6 +6,7 @@ knows calls too, a call ends the reasoning.
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Protocol
 
@@ -67,28 +68,33 @@ class ThinkTags:
 class MarkedReasoning:
     """Reasoning until a mark of `markup` ends it: `</think>`, or what opens a call.
 
-    `strips_end`: white space at its end is dropped. `always`: whatever the request says of thinking (MiniMax).
-    `fills_content`: where a request asked for no thinking, reasoning without an answer is the answer (Nemotron).
+    `begins`: where an answer begins. `strips_end`: white space at its end is dropped. `always`: whatever the request
+    says of thinking (MiniMax). `fills_content`: where a request asked for no thinking, reasoning without an answer is
+    the answer (Nemotron). `title`: a first line that every reasoning has, and that is none of it. `completed` puts a
+    mark in front that the prompt has (Gemma).
     """
 
     markup: Markup
+    begins: Place = Place.REASONING
     strips_end: bool = True
     always: bool = False
     fills_content: bool = False
+    title: str = ""
+    completed: Callable[[str], str] = str
     is_engine: bool = True
     keeps_special: bool = True
 
     def split(self, text: str, request: ParseRequest) -> SplitText:
         found = SplitText(reasoning=None, rest=text)
         if request.may_think or self.always:
-            found = self._split(text, request.special_texts - self.markup.marks)
+            found = self._split(self.completed(text), request.special_texts - self.markup.marks)
         if self.fills_content and not request.may_think and not (found.rest or "").strip():
             return SplitText(reasoning=found.rest, rest=found.reasoning)
         return found
 
     def _split(self, text: str, dropped: frozenset[str]) -> SplitText:
         parts: dict[Place, list[str]] = {Place.REASONING: [], Place.CONTENT: []}
-        place, in_calls = Place.REASONING, False
+        place, in_calls = self.begins, False
         call_marks, exits = self.markup.call_marks, self.markup.exits
         for piece in pieces_of(text, self.markup.marks | dropped):
             move = self.markup.moves.get((place, piece.text)) if piece.is_mark else None
@@ -104,7 +110,10 @@ class MarkedReasoning:
             else:
                 place = move.to
         reasoning = "".join(parts[Place.REASONING])
+        reasoning = reasoning.rstrip() if self.strips_end else reasoning
+        if self.title and f"{reasoning}\n".startswith(self.title):
+            reasoning = reasoning[len(self.title) :]
         return SplitText(
-            reasoning=(reasoning.rstrip() if self.strips_end else reasoning) or None,
+            reasoning=reasoning or None,
             rest="".join(parts[Place.CONTENT]) or None,
         )

@@ -73,15 +73,13 @@ class ModelTemplate:
         messages: Sequence[Mapping[str, Any]],
         *,
         tools: Sequence[Mapping[str, Any]] | None = None,
-        template_fields: Mapping[str, Any] | None = None,
         add_generation_prompt: bool = True,
     ) -> LocalRendering:
-        """As `LocalTokenizer.render_now`, for messages that are in the template's form; its own arguments count."""
-        fields = template_fields or {"chat_template_kwargs": self.arguments}
+        """As `LocalTokenizer.render_now`, for messages that are in the template's form, with its own arguments."""
         return self.local.render_now(
             messages,
             tools=tools or self.tools,
-            template_fields=fields,
+            template_fields={"chat_template_kwargs": self.arguments},
             add_generation_prompt=add_generation_prompt,
         )
 

@@ -24,7 +24,7 @@ from verifiers_tito.parsing import (
     format_by_names,
     parse_request,
 )
-from verifiers_tito.parsing.machine import THINK, THINK_END
+from verifiers_tito.parsing.machine import THINK_END
 from verifiers_tito.renderers.messages import Message
 from verifiers_tito.renderers.model_template import ModelTemplate
 from verifiers_tito.renderers.sampled_turn import sampled_turn
@@ -38,9 +38,10 @@ _READS_ANY_THINKING = "deepseek_r1"
 @dataclass(frozen=True, slots=True, kw_only=True)
 class ResponseReader:
     """`lead` and `tail` are what the template writes around the content of a turn of text: white space, marks of its
-    end. `opens`: the prompt has opened the reasoning."""
+    end. `opens`: the prompt has opened the reasoning. `plain_parser` reads an answer without any mark of reasoning."""
 
     parser: CompletionParser
+    plain_parser: CompletionParser
     request: ParseRequest
     lead: str
     tail: str
@@ -59,16 +60,20 @@ class ResponseReader:
         opens = template.opens_reasoning
         derived = derive_format(template)
         reasoning = reasoning_parser or derived.reasoning_parser or (_READS_ANY_THINKING if opens else None)
+        calls = tool_call_parser or derived.tool_call_parser
         decoder = TransformersDecoder(template.local.transformers_tokenizer)
         lead, tail = _around_content(template, ends)
-        return cls(
-            parser=CompletionParser(
-                format=format_by_names(
-                    reasoning_parser=reasoning, tool_call_parser=tool_call_parser or derived.tool_call_parser
-                ),
+        parser, plain_parser = (
+            CompletionParser(
+                format=format_by_names(reasoning_parser=name, tool_call_parser=calls),
                 decoder=decoder,
                 end=_end_of_turn(template, ends),
-            ),
+            )
+            for name in (reasoning, None)
+        )
+        return cls(
+            parser=parser,
+            plain_parser=plain_parser,
             request=parse_request(
                 template.tools,
                 thinking=True if opens else False if template.closes_reasoning else None,
@@ -83,6 +88,8 @@ class ResponseReader:
     def read(self, token_ids: Sequence[int]) -> tuple[Message, ParseTermination]:
         """The message and how it ended."""
         parsed = self.parser.parse(token_ids, self.request)
+        if parsed.reasoning and parsed.reasoning.strip() == parsed.text.strip() and self._answers(parsed.termination):
+            parsed = self.plain_parser.parse(token_ids, self.request)
         reasoning, content = self._told_apart(parsed)
         message = Message(role="assistant", content=content)
         if reasoning:
@@ -99,9 +106,6 @@ class ResponseReader:
 
     def _told_apart(self, parsed: ParsedCompletion) -> tuple[str | None, str]:
         reasoning, content = parsed.reasoning, parsed.content or ""
-        unmarked = THINK not in parsed.text and THINK_END not in parsed.text
-        if reasoning and unmarked and not content and not parsed.tool_calls and self._answers(parsed.termination):
-            reasoning, content = None, parsed.text
         reasoning = reasoning.strip("\n") if reasoning else None
         if reasoning or (THINK_END in parsed.text and THINK_END not in content):
             content = content.lstrip("\n")

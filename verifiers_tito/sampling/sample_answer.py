@@ -10,10 +10,10 @@ from collections.abc import Sequence
 
 import msgspec
 
-from verifiers_tito.clients.answer_checks import unknown_id
+from verifiers_tito.clients.answer_checks import check_echoed_ids, unknown_id
 from verifiers_tito.errors import InvalidModelResponseError
 from verifiers_tito.sampling.sample_request import SampleRequest
-from verifiers_tito.types import SampledSequence, SampleResponse, SampleStopReason, first_difference
+from verifiers_tito.types import SampledSequence, SampleResponse, SampleStopReason
 from verifiers_tito.types.response import MINUS_INFINITY
 from verifiers_tito.wire.sampled_answers import (
     CompletionChoiceAnswer,
@@ -34,7 +34,7 @@ def to_sample_response(
             f"{[choice.index for choice in choices]}"
         )
     for choice in choices:
-        _check_echo(choice, token_ids)
+        check_echoed_ids(token_ids, choice.prompt_token_ids)
     sequences = [_sequence(choice, vocabulary_size) for choice in choices]
     sequences += [_copy(sequences[0]) for _ in range(request.num_samples - len(sequences))]
     places = _places(choices[0], token_ids) if request.asks_prompt_logprobs else []
@@ -55,20 +55,6 @@ def _sampled_logprobs(choice: CompletionChoiceAnswer) -> list[float]:
             f"sample {choice.index}: the answer holds {count} ids and {len(told)} log-probabilities; they must pair"
         )
     return [_checked(logprob, f"id {index} of sample {choice.index}") for index, logprob in enumerate(told)]
-
-
-def _check_echo(choice: CompletionChoiceAnswer, token_ids: list[int]) -> None:
-    """The server must have seen exactly the ids that were sent."""
-    if choice.prompt_token_ids == token_ids:
-        return
-    if choice.prompt_token_ids is None:
-        raise InvalidModelResponseError(
-            "sample: the server does not echo the prompt's ids, so the samples cannot be trusted; is it a vLLM?"
-        )
-    raise InvalidModelResponseError(
-        f"sample {choice.index}: the server saw another prompt than it was sent: {len(token_ids)} ids sent, "
-        f"{len(choice.prompt_token_ids)} seen, parting at index {first_difference(token_ids, choice.prompt_token_ids)}"
-    )
 
 
 def _sequence(choice: CompletionChoiceAnswer, vocabulary_size: int | None) -> SampledSequence:

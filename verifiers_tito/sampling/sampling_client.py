@@ -18,7 +18,7 @@ from verifiers_tito.sampling.sample_answer import to_sample_response
 from verifiers_tito.sampling.sample_request import SampleRequest
 from verifiers_tito.sampling.sampled_model import SampledModel
 from verifiers_tito.tokenization import load_tokenizer
-from verifiers_tito.types import ModelInput, SampleResponse, SamplingParams
+from verifiers_tito.types import EncodedTextChunk, ModelInput, SampleResponse, SamplingParams, TextChunk
 
 _ONE_TOKEN = SamplingParams(max_tokens=1)
 
@@ -51,7 +51,7 @@ class SamplingClient:
         and top-p. A seed gives the same samples again, each of them another one. Strings and ids in `stop` end a
         completion beside the model's own end token, and stay in its ids, as that one does."""
         request = SampleRequest(
-            prompt=prompt,
+            prompt=self._in_ids(prompt),
             num_samples=num_samples,
             params=sampling_params,
             include_prompt_logprobs=include_prompt_logprobs,
@@ -73,7 +73,9 @@ class SamplingClient:
     def compute_logprobs(self, prompt: ModelInput) -> ApiFuture[list[float | None]]:
         """The log-probability of each of the N ids given those before it; None for the first. N may be the whole
         context."""
-        request = SampleRequest(prompt=prompt, num_samples=1, params=_ONE_TOKEN, include_prompt_logprobs=True)
+        request = SampleRequest(
+            prompt=self._in_ids(prompt), num_samples=1, params=_ONE_TOKEN, include_prompt_logprobs=True
+        )
         self._check_weights()
         return self._connection.submit(self._compute_logprobs(request))
 
@@ -99,6 +101,20 @@ class SamplingClient:
                 "create_sampling_client(tokenizer=...)"
             )
         return load_tokenizer(self.model.root)
+
+    def _in_ids(self, prompt: ModelInput) -> ModelInput:
+        """With its text tokenized, without special tokens, as Tinker's users encode prompts."""
+        if not any(isinstance(chunk, TextChunk) for chunk in prompt.chunks):
+            return prompt
+        encode = self.get_tokenizer().encode
+        return ModelInput(
+            [
+                EncodedTextChunk(encode(chunk.text, add_special_tokens=False))
+                if isinstance(chunk, TextChunk)
+                else chunk
+                for chunk in prompt.chunks
+            ]
+        )
 
     def _check_weights(self) -> None:
         if self._weights_pushed != self._connection.weights_pushed:

@@ -9,6 +9,10 @@ from typing import Any
 import openai
 from openai import AsyncOpenAI, OpenAI
 
+from verifiers_tito.transport.connections import Connections
+from verifiers_tito.transport.package_sender import PackageSender
+from verifiers_tito.transport.pool_sender import PoolSender
+from verifiers_tito.transport.sender import Sender
 from verifiers_tito.types import ClientConfig
 
 _CONNECTIONS_OF_THE_PACKAGE = "AsyncHttpxClientWrapper"
@@ -16,22 +20,27 @@ _CONNECTIONS_OF_THE_PACKAGE = "AsyncHttpxClientWrapper"
 
 
 def connect(config: ClientConfig, *, base_url: str | None = None) -> AsyncOpenAI:
-    """An `AsyncOpenAI` with the key and limits of `config`, at its first address or at `base_url`. Its connections are
-    aiohttp's: the pool of the package's default looks at all connections for every request, and at 2,048 at once does
-    little else."""
-    limits = type(openai.DEFAULT_CONNECTION_LIMITS)(
-        max_connections=config.max_connections, max_keepalive_connections=config.max_connections
-    )
+    """An `AsyncOpenAI` with the key and limits of `config`, at its first address or at `base_url`."""
     client = AsyncOpenAI(
         base_url=base_url or config.base_urls[0],
         api_key=config.resolve_api_key(),
         max_retries=config.max_retries,
         default_headers=config.extra_headers or None,
         timeout=openai.Timeout(config.timeout, connect=config.connect_timeout),
-        http_client=openai.DefaultAioHttpClient(limits=limits),
+        http_client=Connections(most=config.max_connections),
     )
     client.organization = client.project = None  # which the package takes from the environment
     return client
+
+
+def sender_of(provider: AsyncOpenAI) -> Sender:
+    """The leanest way to send as `provider` does. Of one that `connect` has made all is known that it does to a
+    request; another one may be a subclass, or have hooks, a proxy or certificates of its own."""
+    connections = provider._client
+    is_plain = type(provider) is AsyncOpenAI and not provider.default_query
+    if is_plain and isinstance(connections, Connections) and not connections.has_proxy:
+        return PoolSender(provider, connections)
+    return PackageSender(provider)
 
 
 def with_base_url(client: AsyncOpenAI, base_url: str) -> AsyncOpenAI:

@@ -83,25 +83,18 @@ class ModelNotServedError(RequestRefusedError):
     """The server does not serve a model of this name."""
 
 
-def map_provider_error(error: openai.OpenAIError, *, operation: str) -> Exception:
-    """The error to raise instead of `error`, or `error` itself where it is an authentication error."""
-    if isinstance(error, AUTHENTICATION_ERRORS):
-        return error
-    if isinstance(error, openai.APITimeoutError) and not _is_broken_connection(error):
-        return ServerUnreachableError(
-            f"{operation}: no answer in time; raise ClientConfig(timeout=...) or look at the server's load"
-        )
+def map_provider_error(error: openai.OpenAIError, *, operation: str) -> Error:
+    """The error to raise instead of one of the package's that tells of no answer."""
     if isinstance(error, openai.APIConnectionError):
-        return ServerUnreachableError(
-            f"{operation}: the server at {error.request.url} cannot be reached or broke the connection "
-            f"({_cause(error)}); is it running?"
-        )
-    if isinstance(error, openai.APIStatusError):
-        mapped = map_status(
-            error.status_code, error.response.content, headers=error.response.headers, operation=operation
-        )
-        return RouteMissingError(f"{mapped} ({error.request.url})") if isinstance(mapped, RouteMissingError) else mapped
+        cause = _cause(error)
+        in_time = not isinstance(error, openai.APITimeoutError) or _is_broken_connection(cause)
+        return _unreachable(cause, str(error.request.url), operation) if in_time else _too_late(operation)
     return ModelError(f"{operation}: {error}")
+
+
+def map_connection_error(error: Exception, *, url: str, operation: str) -> ServerUnreachableError:
+    """The error to raise instead of one of aiohttp's, or of the system's."""
+    return _too_late(operation) if isinstance(error, TimeoutError) else _unreachable(error, url, operation)
 
 
 def map_status(status: int, body: bytes, *, headers: Mapping[str, str] = EMPTY, operation: str) -> Error:
@@ -128,19 +121,30 @@ def map_status(status: int, body: bytes, *, headers: Mapping[str, str] = EMPTY, 
     return RequestRefusedError(message)
 
 
-def _is_broken_connection(error: openai.APITimeoutError) -> bool:
-    """The package takes whatever aiohttp says of a connection for a timeout."""
-    return any(
-        type(one).__module__.startswith("aiohttp") and not isinstance(one, TimeoutError) for one in _causes(error)
+def _too_late(operation: str) -> ServerUnreachableError:
+    return ServerUnreachableError(
+        f"{operation}: no answer in time; raise ClientConfig(timeout=...) or look at the server's load"
     )
 
 
-def _cause(error: openai.APIConnectionError) -> str:
-    """What broke. Only a failure to connect is quoted: the words of others may hold a header, and so a key."""
-    first, *deeper = _causes(error)
-    cause = next((one for one in deeper if type(one).__module__.startswith("aiohttp")), (deeper or [first])[0])
+def _unreachable(cause: BaseException, url: str, operation: str) -> ServerUnreachableError:
+    """Only a failure to connect is quoted: the words of others may hold a header, and so a key."""
     name = type(cause).__name__
-    return f"{name}: {cause}" if "Connect" in name and str(cause) else name
+    words = f"{name}: {cause}" if "Connect" in name and str(cause) else name
+    return ServerUnreachableError(
+        f"{operation}: the server at {url} cannot be reached or broke the connection ({words}); is it running?"
+    )
+
+
+def _is_broken_connection(cause: BaseException) -> bool:
+    """The package takes whatever aiohttp says of a connection for a timeout."""
+    return type(cause).__module__.startswith("aiohttp") and not isinstance(cause, TimeoutError)
+
+
+def _cause(error: openai.APIConnectionError) -> BaseException:
+    """What broke, in aiohttp's eyes if it was there."""
+    first, *deeper = _causes(error)
+    return next((one for one in deeper if type(one).__module__.startswith("aiohttp")), (deeper or [first])[0])
 
 
 def _causes(error: BaseException) -> list[BaseException]:

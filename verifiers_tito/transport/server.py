@@ -1,24 +1,25 @@
-"""One server: bytes to it and back, through a user's `AsyncOpenAI`.
+"""One server: bytes to it and back, as an `AsyncOpenAI` says.
 
-The provider's client gives the address, key, headers, timeouts, connection pool and number of retries. The retries
-themselves are ours, and so are encoding, decoding and errors, because its models cost tens of milliseconds on an answer
-with log-probabilities. This module knows no route and no field.
+The provider's client gives the address, key, headers, timeouts, connection pool and number of retries; a `Sender` sends
+as it would. The retries themselves are ours, and so are encoding, decoding and errors, because its models cost tens of
+milliseconds on an answer with log-probabilities. This module knows no route and no field.
 """
 
 from __future__ import annotations
 
-from collections.abc import Awaitable, Callable, Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager, suppress
 from typing import Any, TypeVar
 
 import msgspec
-import openai
 from openai import AsyncOpenAI
 
 from verifiers_tito.errors import Error, InvalidModelResponseError, UnencodableTextError
-from verifiers_tito.transport.error_mapping import map_provider_error
+from verifiers_tito.transport.connecting import sender_of
+from verifiers_tito.transport.error_mapping import AUTHENTICATION_ERRORS, EMPTY, RouteMissingError, map_status
 from verifiers_tito.transport.retry_policy import RetryBudget, RetryPolicy
 from verifiers_tito.transport.retrying import Retrying
+from verifiers_tito.transport.sender import Answer, Request
 from verifiers_tito.transport.traffic import Traffic
 from verifiers_tito.wire.routes import API_ROOT, ENGINE_IDS, HEALTH
 
@@ -48,6 +49,7 @@ class Server:
         self.is_out = False
         self.has_stand_in: Callable[[], bool] = lambda: False
         self.abort_path = ""
+        self._sender = sender_of(provider)
         self._traffic = traffic or Traffic()
         policy = RetryPolicy(most_retries=provider.max_retries)
         self._retrying = Retrying(policy=policy, counts=self._traffic.retries)
@@ -88,11 +90,10 @@ class Server:
         content = _encode(body, path)
 
         async def send(request_id: str) -> bytes:
-            options: Any = {"headers": {**_JSON, REQUEST_ID: request_id, **(headers or {})}, "max_retries": 0}
-            sent = self.provider.post(self._url(path), content=content, cast_to=bytes, options=options)
-            answer = await self._received(sent, operation=f"POST {path}", sent_bytes=len(content))
-            check(answer)
-            return answer
+            named = {**_JSON, REQUEST_ID: request_id, **(headers or {})}
+            body = await self._send(path, headers=named, content=content)
+            check(body)
+            return body
 
         return await self._retrying.run(send, budget=budget, has_stand_in=self.has_stand_in, end=self._end)
 
@@ -100,9 +101,7 @@ class Server:
         """The raw answer to a GET of `path`, or one of our errors. None: it is tried as often as a turn."""
 
         async def send(request_id: str) -> bytes:
-            options: Any = {"headers": {REQUEST_ID: request_id}, "max_retries": 0}
-            sent = self.provider.get(self._url(path), cast_to=bytes, options=options)
-            return await self._received(sent, operation=f"GET {path}", sent_bytes=0)
+            return await self._send(path, headers={REQUEST_ID: request_id})
 
         budget = None if most_retries is None else RetryBudget(left=most_retries)
         return await self._retrying.run(send, budget=budget, has_stand_in=self.has_stand_in)
@@ -118,41 +117,45 @@ class Server:
 
     async def is_healthy(self) -> bool:
         """Whether it answers now, be it that it does not tell us how it is; asked once, not again."""
-        options: Any = {"max_retries": 0, "timeout": _HEALTH_SECONDS}
         try:
-            await self.provider.get(self._url(HEALTH), cast_to=bytes, options=options)
-        except openai.APIStatusError as error:
-            return error.status_code < 500
-        except (openai.OpenAIError, OSError, RuntimeError):  # the last: connections that were closed for good
+            answer = await self._sender.send(self._request(HEALTH, timeout_seconds=_HEALTH_SECONDS))
+        except AUTHENTICATION_ERRORS:
+            return True
+        except (Error, OSError, RuntimeError):  # the last: connections that were closed for good
             return False
-        return True
+        return answer.status < 500
 
     async def _end(self, request_id: str) -> None:
         """Has the server give up a request whose connection broke: something in between may keep it running."""
         if not self.abort_path:
             return
-        options: Any = {"max_retries": 0, "timeout": _HEALTH_SECONDS, "headers": _JSON}
         content = msgspec.json.encode({"request_ids": [form.format(request_id) for form in ENGINE_IDS]})
-        with suppress(openai.OpenAIError):  # it may be gone; then so is the request
-            await self.provider.post(self._url(self.abort_path), content=content, cast_to=bytes, options=options)
+        request = self._request(self.abort_path, headers=_JSON, content=content, timeout_seconds=_HEALTH_SECONDS)
+        with suppress(Error, *AUTHENTICATION_ERRORS):  # it may be gone; then so is the request
+            await self._sender.send(request)
 
-    async def _received(self, sent: Awaitable[bytes], *, operation: str, sent_bytes: int) -> bytes:
-        """The answer, counted, or one of our errors."""
-        try:
-            answer = await sent
-        except openai.OpenAIError as error:
-            mapped = map_provider_error(error, operation=operation)
-            if mapped is error:
-                raise
-            raise mapped from error
-        self._traffic.answered(operation, sent=sent_bytes, received=len(answer))
-        return answer
+    async def _send(self, path: str, *, headers: Mapping[str, str], content: bytes | None = None) -> bytes:
+        """The body of a good answer, counted, or one of our errors."""
+        request = self._request(path, headers=headers, content=content)
+        answer = await self._sender.send(request)
+        if not answer.is_good:
+            raise _error_of(answer, request)
+        self._traffic.answered(request.operation, sent=len(content or b""), received=len(answer.body))
+        return answer.body
+
+    def _request(self, path: str, *, headers: Mapping[str, str] = EMPTY, **fields: Any) -> Request:
+        return Request(path=path, url=self._url(path), headers=headers, **fields)
 
     def _url(self, path: str) -> str:
         """A base URL need not end in `/v1`: behind a gateway, what is below `/v1` is below that."""
         if path.startswith(f"{API_ROOT}/"):
             return self.base_url + path.removeprefix(API_ROOT)
         return self.root_url + path
+
+
+def _error_of(answer: Answer, request: Request) -> Error:
+    error = map_status(answer.status, answer.body, headers=answer.headers, operation=request.operation)
+    return RouteMissingError(f"{error} ({request.url})") if isinstance(error, RouteMissingError) else error
 
 
 def _encode(body: Mapping[str, Any], path: str) -> bytes:

@@ -34,7 +34,7 @@ from verifiers_tito.types.messages import (
     to_message,
     to_messages,
 )
-from verifiers_tito.types.model_input import EncodedTextChunk, ImageChunk, ModelInput, ModelInputChunk
+from verifiers_tito.types.model_input import EncodedTextChunk, ImageChunk, ModelInput, ModelInputChunk, TextChunk
 from verifiers_tito.types.response import (
     MINUS_INFINITY,
     FinishReason,
@@ -102,6 +102,7 @@ __all__ = [
     "StopCondition",
     "SystemMessage",
     "TextContentPart",
+    "TextChunk",
     "TextMessage",
     "ThinkingPolicy",
     "Tool",

@@ -28,7 +28,7 @@ class DictLike(BaseModel):
         setattr(self, key, value)
 
     def __contains__(self, key: object) -> bool:
-        return key in type(self).model_fields or key in (self.__pydantic_extra__ or {})
+        return key in self.__pydantic_fields__ or key in (self.__pydantic_extra__ or {})
 
     def get(self, key: str, default: Any = None) -> Any:
         return getattr(self, key) if key in self else default

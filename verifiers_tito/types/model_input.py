@@ -20,6 +20,18 @@ class EncodedTextChunk:
 
 
 @dataclass(frozen=True, slots=True)
+class TextChunk:
+    """Text that a sampling client tokenizes, with its model's tokenizer: until then nobody knows its ids."""
+
+    text: str
+    type: Literal["text"] = "text"
+
+    @property
+    def length(self) -> int:
+        raise ValueError("the length of a TextChunk is unknown: only a sampling client tokenizes it")
+
+
+@dataclass(frozen=True, slots=True)
 class ImageChunk:
     """An encoded image; `expected_tokens` is how many ids it stands for, where that is known."""
 
@@ -35,7 +47,7 @@ class ImageChunk:
         return self.expected_tokens
 
 
-ModelInputChunk = EncodedTextChunk | ImageChunk
+ModelInputChunk = EncodedTextChunk | TextChunk | ImageChunk
 
 
 @dataclass(frozen=True, slots=True)
@@ -49,6 +61,11 @@ class ModelInput:
         return cls([EncodedTextChunk(list(tokens))])
 
     @classmethod
+    def from_str(cls, text: str) -> Self:
+        """For `SamplingClient`, which takes it as `tokenizer.encode(text, add_special_tokens=False)` gives it."""
+        return cls([TextChunk(text)])
+
+    @classmethod
     def empty(cls) -> Self:
         return cls([])
 
@@ -59,15 +76,19 @@ class ModelInput:
         return self.append(EncodedTextChunk([token]))
 
     def to_ints(self) -> list[int]:
-        """All ids. Raises `ValueError` where there is an image, which has none before the engine expands it."""
+        """All ids. Raises `ValueError` for text, and for an image, which has none before the engine expands it."""
         ids: list[int] = []
         for index, chunk in enumerate(self.chunks):
             if not isinstance(chunk, EncodedTextChunk):
-                raise ValueError(f"to_ints: chunk {index} of {len(self.chunks)} is an {type(chunk).__name__}, not ids")
+                raise ValueError(f"to_ints: chunk {index} of {len(self.chunks)} is {_of_kind(chunk)}, not ids")
             ids += chunk.tokens
         return ids
 
     @property
     def length(self) -> int:
-        """How many ids this is in the model's context. Raises `ValueError` for an image of unknown size."""
+        """How many ids this is in the model's context. Raises `ValueError` for text, or an image of unknown size."""
         return sum(chunk.length for chunk in self.chunks)
+
+
+def _of_kind(chunk: ModelInputChunk) -> str:
+    return f"{'an' if isinstance(chunk, ImageChunk) else 'a'} {type(chunk).__name__}"

@@ -1,4 +1,4 @@
-"""Ours: `build_datums` of each trajectory, then `pack_datums`; and a plain copy of all that was packed."""
+"""Ours: `build_training_set`, then `pack_datums`; and a plain copy of all that was packed."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ TOKEN_BUDGET = 65_536
 
 
 def load() -> tuple[Callable[[Turns], Any], dict[str, Callable[[list[Any]], int]]]:
-    from verifiers_tito.datums import PackedBatch, build_datums, pack_datums  # noqa: PLC0415  as the others do
+    from verifiers_tito.datums import PackedBatch, build_training_set, pack_datums  # noqa: PLC0415  as the others do
 
     def make(turns: Turns) -> Any:
         return [
@@ -31,7 +31,7 @@ def load() -> tuple[Callable[[Turns], Any], dict[str, Callable[[list[Any]], int]
 
     def build(trajectories: list[Any]) -> int:
         packed.clear()
-        datums = [datum for one in trajectories for datum in build_datums(one).datums]
+        datums = build_training_set({"trajectory": one} for one in trajectories).datums
         longest = max(map(len, datums))
         packed.extend(pack_datums(datums, token_budget=max(TOKEN_BUDGET, longest)))
         return sum(batch.input_ids.size for batch in packed)
