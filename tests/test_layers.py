@@ -38,7 +38,16 @@ LAYERS = (
     {"cli"},
     {"decorators"},
 )
-OLD_PATHS = {"decorators.py", "utils/client_utils.py", "utils/env_utils.py", "utils/tool_utils.py"}
+OLD_PATHS = {
+    "decorators.py",
+    "envs/integrations/reasoninggym_env.py",
+    "envs/integrations/textarena_env.py",
+    "envs/reasoninggym_env.py",
+    "envs/textarena_env.py",
+    "utils/client_utils.py",
+    "utils/env_utils.py",
+    "utils/tool_utils.py",
+}
 """Modules that only pass names on, where environments written for `verifiers` look for them. They import from anywhere,
 and nothing in the package imports them."""
 ONLY = {

@@ -21,6 +21,7 @@ from pathlib import Path
 from verifiers_tito.bundled import bundled_folder
 from verifiers_tito.commands import init, rollout, show, tokens
 from verifiers_tito.commands.rollout import INTERRUPTED
+from verifiers_tito.commands.words import CommandParser
 from verifiers_tito.errors import ConfigError, Error
 from verifiers_tito.local.models import LOCAL_MODELS, LocalModel, build_model, local_model
 from verifiers_tito.local.serve import serve_until_stopped
@@ -68,7 +69,8 @@ def _run_example(name: str, words: list[str]) -> int:
 
 
 def _parser() -> argparse.ArgumentParser:
-    parser = argparse.ArgumentParser(prog="tito", description="Token-in/token-out rollouts against vLLM.")
+    description = "Token-in/token-out rollouts against vLLM."
+    parser: argparse.ArgumentParser = CommandParser(prog="tito", description=description)
     subcommands = parser.add_subparsers(dest="subcommand", required=True, metavar="COMMAND")
     _add_model(subcommands)
     _add_serve(subcommands)

@@ -147,3 +147,53 @@ def test_a_word_game_without_its_lists_names_the_command_that_brings_them() -> N
     textarena.register("WithoutWordLists-v0", WithoutWordLists)
     with pytest.raises(vf.ConfigError, match=r"WithoutWordLists-v0 needs word lists: python -m nltk.downloader words "):
         vf.TextArenaEnv(game="WithoutWordLists-v0").make_env()
+
+
+def secret_word_game() -> type:
+    """A game that hides a word, in the shape of TextArena's own."""
+    import textarena  # noqa: PLC0415  late: an extra
+
+    class SecretWord(textarena.Env):  # type: ignore[misc,name-defined]
+        def reset(self, num_players: int, seed: int | None = None) -> None:
+            self.state = textarena.SinglePlayerState(num_players=num_players, seed=seed)
+            word = ["apple", "lemon", "grape"][(seed or 0) % 3]
+            self.state.reset(game_state={"secret_word": word}, player_prompt_function=lambda **_: "Guess my fruit.")
+
+        def step(self, action: str) -> Any:
+            word = self.state.game_state["secret_word"]
+            self.state.add_observation(message=action, observation_type=textarena.ObservationType.PLAYER_ACTION)
+            if action == f"[{word}]":
+                self.state.set_outcome(reward=1.0, reason="Feedback: that is it")
+            else:
+                hint = f"You said {action}.\nFeedback:\nit begins with {word[0]}"
+                self.state.add_observation(message=hint, observation_type=textarena.ObservationType.GAME_MESSAGE)
+            return self.state.step()
+
+    return SecretWord
+
+
+async def test_a_game_s_secret_word_is_the_answer_and_feedback_is_told_as_the_author_says(
+    qwen3_fake: FakeMaker,
+) -> None:
+    textarena = pytest.importorskip("textarena", reason="the extra textarena is not installed")
+    textarena.register("SecretWord-v0", secret_word_game(), [textarena.wrappers.LLMObservationWrapper])
+
+    def is_found(parser: vf.XMLParser, completion: vf.Messages, answer: str) -> float:
+        return float(parser.parse_answer(completion) == f"[{answer}]")
+
+    parser = vf.XMLParser(["guess"], answer_field="guess")
+    env = vf.TextArenaEnv(
+        game="SecretWord-v0", seed=1, feedback_fn=lambda text: text.split("Feedback:")[-1], parser=parser,
+        rubric=vf.Rubric(is_found, parser=parser),
+    )  # fmt: skip
+    async with qwen3_fake(replies_by_turn(["<guess>[pear]</guess>", "<guess>[lemon]</guess>"])) as fake:
+        state = await roll(env, fake)
+    assert (state["error"], state["answer"], state["reward"]) == (None, "lemon", 1.0)
+    assert [m["content"] for m in [*state["prompt"], *state["completion"]]] == [
+        "[GAME] Guess my fruit.",
+        "<guess>[pear]</guess>",
+        "\nit begins with l",
+        "<guess>[lemon]</guess>",
+        "Feedback: that is it",
+    ]
+    assert "answer" not in env.get_dataset(1)[0]

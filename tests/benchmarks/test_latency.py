@@ -15,6 +15,7 @@ from verifiers_tito.testing import FakeTokenizer, random_tokens
 from verifiers_tito.wire import routes
 
 
+@pytest.mark.long
 @pytest.mark.parametrize("scale_out", [True, False])
 async def test_every_way_takes_its_turns_by_its_own_route(
     qwen3_fake: FakeMaker, qwen3_tiny: Path, qwen3_tokenizer: FakeTokenizer, scale_out: bool

@@ -166,3 +166,11 @@ async def test_where_messages_are_wanted_control_strings_are_refused_with_that_r
     ):
         with pytest.raises(vf.UntrustedTextError, match=r"\(messages in by configuration\)"):
             await take_turn(client, fresh_state(), [bad])
+
+
+def test_a_missing_route_is_told_only_where_it_would_have_been_taken(caplog: pytest.LogCaptureFixture) -> None:
+    with caplog.at_level(logging.INFO):
+        RouteChoice().rule_out(GENERATE, MISSING)
+        assert not caplog.records
+        RouteChoice().rule_out(OURS, MISSING)
+    assert caplog.messages == [f"{OURS.absence}: 404; token ids go in by chat/kv instead"]

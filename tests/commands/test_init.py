@@ -51,11 +51,11 @@ async def test_it_prints_the_two_commands_to_run_next(tito: Tito, tmp_path: Path
     here = await tito("init", NAME)
     elsewhere = await tito("init", NAME, "--into", "a folder")
     assert here.out.splitlines()[1:] == [
-        "  python -m pytest test_some_new_one.py",
+        "  python -m pytest test_some_new_one.py  # builds a small model the first time: a minute",
         "  tito rollout some-new-one --base-url http://localhost:8000/v1",
     ]
     assert elsewhere.out.splitlines()[1:] == [
-        "  python -m pytest 'a folder/test_some_new_one.py'",
+        "  python -m pytest 'a folder/test_some_new_one.py'  # builds a small model the first time: a minute",
         "  cd 'a folder' && tito rollout some-new-one --base-url http://localhost:8000/v1",
     ]
     assert (tmp_path / "a folder" / "some_new_one.py").is_file()

@@ -225,7 +225,8 @@ async def test_ctrl_c_keeps_what_finished_and_prints_the_command_that_does_the_r
 @pytest.mark.parametrize(
     ("words", "told"),
     [
-        (["nowhere-environment"], "no environment nowhere-environment"),
+        (["nowhere-environment"], "no environment nowhere-environment: no module nowhere_environment can be imported"),
+        (["number_gues"], "no environment number_gues, did you mean number-guess? no module"),
         (["number-guess", "-m", "another"], "does not serve 'another'; it serves fake"),
         (["number-guess", "-n", "0"], "-n takes a number of examples, or -1 for all, got 0"),
         (["number-guess", "-r", "0"], "-r must be at least 1"),

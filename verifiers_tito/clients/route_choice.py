@@ -74,7 +74,7 @@ class RouteChoice:
             problem = way.problem_with(vllm_version=told.vllm_version, paths=told.paths)
             if problem:
                 self._ruled_out[way.route] = f"{way.absence}: {problem}"
-                self._tell(self._ruled_out[way.route])
+                self._tell(way, self._ruled_out[way.route])
 
     def rule_out(self, way: TokenRoute, error: ModelError) -> None:
         """Takes `error` for the answer of a server that does not have this route. Raises it where it is another."""
@@ -87,7 +87,7 @@ class RouteChoice:
             return
         self._proven.discard(way.route)
         self._ruled_out[way.route] = words
-        self._tell(words)
+        self._tell(way, words)
 
     def _missing(self, words: str) -> RouteMissingError:
         return RouteMissingError(f"{words} (route={str(self._wanted)!r} allows no other way)")
@@ -97,9 +97,12 @@ class RouteChoice:
         self._ruled_out.clear()
         self._proven.clear()
 
-    def _tell(self, words: str) -> None:
+    def _tell(self, ruled_out: TokenRoute, words: str) -> None:
+        """Where a better route is left, the loss changes nothing and is not worth a line in every run."""
         left = self.current()
         if isinstance(left, TokenRoute):
+            if TOKEN_ROUTES.index(left) < TOKEN_ROUTES.index(ruled_out):
+                return
             self._logger.info("%s; token ids go in by %s instead", words, left.route)
             return
         self._logger.warning(

@@ -83,7 +83,7 @@ def run(arguments: argparse.Namespace) -> int:
     except OSError as error:
         raise InfraError(f"{new.file} and its test cannot be written: {error}") from error
     print(f"{new.file} and {new.test_file} are written. Next:")
-    print(f"  python -m pytest {shlex.quote(str(new.test_file))}")
+    print(f"  python -m pytest {shlex.quote(str(new.test_file))}  # builds a small model the first time: a minute")
     elsewhere = "" if new.folder.resolve() == Path.cwd() else f"cd {shlex.quote(str(new.folder))} && "
     print(f"  {elsewhere}tito rollout {new.name} --base-url http://localhost:8000/v1")
     return 0

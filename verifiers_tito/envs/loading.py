@@ -10,6 +10,7 @@ import importlib
 import importlib.util
 import re
 import sys
+from difflib import get_close_matches
 from pathlib import Path
 from types import ModuleType
 from typing import Any
@@ -44,9 +45,11 @@ def _find_module(env_id: str) -> ModuleType:
     folder = bundled_folder("envs")
     file = folder / f"{name}.py"
     if not file.is_file():
-        known = ", ".join(sorted(path.stem for path in folder.glob("*.py")))
+        known = sorted(path.stem.replace("_", "-") for path in folder.glob("*.py"))
+        near = get_close_matches(name.replace("_", "-"), known, n=1)
         raise ConfigError(
-            f"no environment {env_id}: no module {name} can be imported, and the bundled ones are {known}"
+            f"no environment {env_id}{f', did you mean {near[0]}?' if near else ':'} no module {name} can be imported, "
+            f"and the bundled ones are {', '.join(known)}"
         )
     return _import_file(name, file)
 

@@ -61,7 +61,11 @@ class ClientConfig(BaseModel):
         try:
             super().__init__(**fields)
         except ValidationError as error:
-            wrong = "; ".join(f"{item['loc'][0]}: {item['msg']}" for item in error.errors(include_input=False))
+            told = (
+                (item["loc"][0], item["msg"].removeprefix("Value error, "))
+                for item in error.errors(include_input=False)
+            )
+            wrong = "; ".join(f"{field}: {message}" for field, message in told)
             raise ConfigError(f"ClientConfig refused: {wrong}") from None
 
     @field_validator("base_url")
@@ -72,7 +76,7 @@ class ClientConfig(BaseModel):
             raise ValueError("must be one address or several different ones")
         for url in urls:
             parts = urlsplit(url)
-            if parts.scheme not in ("http", "https") or not parts.hostname:
+            if parts.scheme not in ("http", "https") or not parts.hostname or parts.port == 0:  # raises above 65535
                 raise ValueError("must be an address such as http://localhost:8000/v1")
             if parts.username or parts.password:
                 raise ValueError("must not hold a user or password; give api_key or extra_headers")

@@ -1,0 +1,1 @@
+"""Where environments written for `verifiers` look for the adapters of other packages."""
