@@ -3,7 +3,7 @@
     python examples/train_ppo.py               minutes; curve, metrics and checkpoints below runs/train-ppo/
     python examples/train_ppo.py --seed 1      other games, other samples; run it again to go on after Ctrl-C
 
-    1  A model of 0.9 million random weights, whose vocabulary is the game's own words.
+    1  A model of half a million random weights, whose vocabulary is the game's own words.
     2  Warm start by cross-entropy on games of a careless player: now it can play, badly.
     3  The same number of rollouts without training as with it: what that alone earns.
     4  Each step: rollouts in token ids on a real vLLM ─► group advantages ─► datums ─► PPO ─► weights pushed.
@@ -37,13 +37,14 @@ from verifiers_tito.local.byte_level_bpe import learned_vocabulary
 from verifiers_tito.local.model_folder import Stamp, write_model_folder
 from verifiers_tito.local.server import LocalServer
 from verifiers_tito.local.server_options import LocalServerOptions
+from verifiers_tito.renderers import TrainOnWhat, get_renderer
 from verifiers_tito.sampling import ServiceClient
 from verifiers_tito.training import AdamParams, TrainingClient, check_logprobs, create_training_client
 
 HIGHEST, MAX_TURNS = 7, 3  # three guesses are enough for seven numbers, if each halves the range
 SAMPLING = {"temperature": 1.0, "max_tokens": 4}
 WARM_BATCH, WARM_GAMES, PARTS = 32, 2048, 4
-MOST_KL = 0.02
+MOST_KL = 0.05
 OF_THE_RATIO = ("ratio:mean", "ratio:max", "clip_fraction", "kl_sample_train_v1", "kl_sample_train_v2")
 console = Console()
 
@@ -58,8 +59,8 @@ class CarelessPlayer(vf.OpenAIChatCompletionsClient):
     async def get_response(self, prompt: vf.Messages, *arguments: Any, **keywords: Any) -> vf.Response:
         low, high = 1, HIGHEST
         if self.draw.random() < 0.5:
-            texts = " ".join(vf.content_to_text(message.content) for message in prompt).split("Next game.")
-            for guess, direction in re.findall(r"(\d) is wrong. My number is (\w+)", texts[-1]):
+            told = " ".join(vf.content_to_text(message.content) for message in prompt)
+            for guess, direction in re.findall(r"(\d) is wrong. My number is (\w+)", told):
                 low, high = (
                     (max(low, int(guess) + 1), high) if direction == "higher" else (low, min(high, int(guess) - 1))
                 )
@@ -70,7 +71,8 @@ class CarelessPlayer(vf.OpenAIChatCompletionsClient):
 
 async def play(client: Any, model: str, *, games: int, group_size: int, seed: int) -> list[vf.State]:
     """`group_size` rollouts of each of `games` secrets, with advantages over the rollouts of a secret."""
-    env = vf.load_environment("number-guess", num_examples=games, highest=HIGHEST, max_turns=MAX_TURNS, seed=seed)
+    rules = {"highest": HIGHEST, "max_turns": MAX_TURNS, "show_example": False}
+    env = vf.load_environment("number-guess", num_examples=games, seed=seed, **rules)
     async with asyncio.TaskGroup() as groups:
         tasks = [
             groups.create_task(env.run_group([row] * group_size, client, model, SAMPLING)) for row in env.get_dataset()
@@ -106,31 +108,17 @@ async def careless_games(seed: int) -> list[list[dict[str, str]]]:
 
 def build_model(folder: Path, games: Sequence[Sequence[dict[str, str]]]) -> Path:
     """A model folder with random weights, whose tokenizer knows the words of `games`."""
-    vocabulary = learned_vocabulary((m[key] for game in games for m in game for key in ("role", "content")), size=512)
+    texts = {message[key] for game in games for message in game for key in ("role", "content")}
+    vocabulary = learned_vocabulary(sorted(texts), size=512)
     stamp = Stamp(builder="train-ppo", version=1)
     return write_model_folder(folder, stamp=stamp, fill=lambda draft: bytes_tiny.fill(draft, vocabulary))
 
 
-def supervised(game: Sequence[dict[str, str]], tokenizer: Any) -> vf.Datum:
-    """A datum that teaches what the player says in the last game of `game`: before it stands the prompt's example."""
-
-    def ids_of(messages: Sequence[dict[str, str]], **options: Any) -> list[int]:
-        return tokenizer.apply_chat_template(list(messages), tokenize=True, return_dict=False, **options)
-
-    ids = ids_of(game)
-    weights = np.zeros(len(ids), np.float32)
-    begins = max(at for at, message in enumerate(game) if "Next game." in message["content"])
-    for at, message in enumerate(game):
-        if at > begins and message["role"] == "assistant":
-            first = len(ids_of(game[:at], add_generation_prompt=True))
-            weights[first : first + len(tokenizer.encode(message["content"])) + 1] = 1.0
-    return vf.datum_from_example(vf.ModelInput.from_ints(ids), weights)
-
-
 def warm_up(training: TrainingClient, games: Sequence[Any], options: argparse.Namespace) -> Iterator[float]:
     """Imitates the games; yields the loss of each step."""
-    tokenizer, draw = training.get_tokenizer(), random.Random(options.seed)
-    datums = [supervised(game, tokenizer) for game in games]
+    renderer, draw = get_renderer(training.get_tokenizer()), random.Random(options.seed)
+    examples = [renderer.build_supervised_example(game, TrainOnWhat.ALL_ASSISTANT_MESSAGES) for game in games]
+    datums = [vf.datum_from_example(tokens, weights) for tokens, weights in examples]
     for step in range(options.warm_steps):
         answer = training.forward_backward(draw.sample(datums, WARM_BATCH), "cross_entropy")
         rate = 3e-3 * min(1.0, (step + 1) / 10) * (1 - 0.9 * step / options.warm_steps)
@@ -191,6 +179,7 @@ async def prepare(options: argparse.Namespace, progress: Progress) -> tuple[Trai
 
 async def run(options: argparse.Namespace) -> int:
     """Warm start, a run without training, a run with it, a curve."""
+    load_extra("torch", otherwise="training needs torch").set_num_threads(1)  # vLLM has the other cores
     shutil.rmtree(options.folder / "weights", ignore_errors=True)  # of an earlier start; states hold all of it
     with Progress(console=console) as progress:
         training, done = await prepare(options, progress)
@@ -282,12 +271,12 @@ def report(untrained: Sequence[float], trained: Sequence[float], options: argpar
 def main(argv: Sequence[str] | None = None) -> int:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--seed", type=int, default=0, help="of games, warm start and samples (default: 0)")
-    parser.add_argument("--warm-steps", type=int, default=600, help="steps of the warm start (default: 600)")
+    parser.add_argument("--warm-steps", type=int, default=300, help="steps of the warm start (default: 300)")
     parser.add_argument("--steps", type=int, default=60, help="PPO steps (default: 60)")
-    parser.add_argument("--games", type=int, default=8, help="secrets in a step (default: 8)")
+    parser.add_argument("--games", type=int, default=16, help="secrets in a step (default: 16)")
     parser.add_argument("--group-size", type=int, default=8, help="rollouts of each secret (default: 8)")
     parser.add_argument("--epochs", type=int, default=2, help="passes over the rollouts of a step (default: 2)")
-    parser.add_argument("--learning-rate", type=float, default=2e-4, help="of AdamW (default: 0.0002)")
+    parser.add_argument("--learning-rate", type=float, default=4e-4, help="of AdamW (default: 0.0004)")
     parser.add_argument("--folder", type=Path, help="where everything goes (default: runs/train-ppo/seed-N)")
     options = parser.parse_args(argv)
     options.folder = options.folder or Path("runs", "train-ppo", f"seed-{options.seed}")
