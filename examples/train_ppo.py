@@ -1,14 +1,14 @@
 """PPO from start to finish, on a laptop without a GPU: rollouts, PPO and new weights in a guessing game.
 
     python examples/train_ppo.py               minutes; curve, metrics and checkpoints below runs/train-ppo/
-    python examples/train_ppo.py --seed 1      other games, other samples; run it again to go on after Ctrl-C
+    python examples/train_ppo.py --seed 1 2    other games, other samples; run it again to go on after Ctrl-C
 
     1  A model of half a million random weights, whose vocabulary is the game's own words.
     2  Warm start by cross-entropy on games of a careless player: now it can play, badly.
     3  The same number of rollouts without training as with it: what that alone earns.
     4  Each step: rollouts in token ids on a real vLLM ─► group advantages ─► datums ─► PPO ─► weights pushed.
 
-The settings are not tuned: the curve shows what a run learnt, beside one without training and the best play there is.
+The curve shows what a run learnt, beside one without training and the best play there is (docs/training.md has ours).
 Every reward that is shown is of episodes which were sampled before anything was learnt from them, at temperature 1.
 """
 
@@ -23,6 +23,7 @@ import shutil
 import sys
 import time
 from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
@@ -157,6 +158,15 @@ class Journal:
         return [json.loads(line)["reward"] for line in self.lines]
 
 
+@dataclass(frozen=True, kw_only=True)
+class Run:
+    """The mean reward of each step of one seed, without training and with it."""
+
+    seed: int
+    untrained: Sequence[float]
+    trained: Sequence[float]
+
+
 def last_state(folder: Path) -> tuple[int, Path | None]:
     """How many steps the newest saved state has, and where it is. Step 0 is the warm start."""
     found = {int(path.name.removeprefix("step-")): path for path in folder.glob("states/step-*")}
@@ -177,8 +187,8 @@ async def prepare(options: argparse.Namespace, progress: Progress) -> tuple[Trai
     return training, 0
 
 
-async def run(options: argparse.Namespace) -> int:
-    """Warm start, a run without training, a run with it, a curve."""
+async def run(options: argparse.Namespace) -> Run:
+    """Warm start, a run without training, a run with it."""
     load_extra("torch", otherwise="training needs torch").set_num_threads(1)  # vLLM has the other cores
     shutil.rmtree(options.folder / "weights", ignore_errors=True)  # of an earlier start; states hold all of it
     with Progress(console=console) as progress:
@@ -197,8 +207,7 @@ async def run(options: argparse.Namespace) -> int:
             await improve(trained, training, service, client, options, progress)
             service.close()
     training.close()
-    report(untrained.rewards, trained.rewards, options)
-    return 0
+    return Run(seed=options.seed, untrained=untrained.rewards, trained=trained.rewards)
 
 
 async def repeat(journal: Journal, client: Any, options: argparse.Namespace, progress: Progress) -> None:
@@ -246,42 +255,46 @@ def mean_reward(states: Sequence[vf.State]) -> float:
     return float(np.mean([state["reward"] for state in states]))
 
 
-def report(untrained: Sequence[float], trained: Sequence[float], options: argparse.Namespace) -> None:
+def report(runs: Sequence[Run], folder: Path) -> None:
     """Says what was gained, and draws it."""
-    last = trained[-max(1, len(trained) // 10) :]
-    before, after, best = float(np.mean(untrained)), float(np.mean(last)), halving_reward()
-    share = (after - before) / (best - before)
-    console.print(
-        f"reward without training {before:.3f}, over the last {len(last)} steps {after:.3f}, seed {options.seed}"
-    )
-    console.print(f"halving the range earns {best:.3f}: {share:.0%} of that room is won")
+    best = halving_reward()
+    console.print(f"halving the range, the best there is, earns {best:.3f}")
+    for one in runs:
+        last = one.trained[-max(1, len(one.trained) // 10) :]
+        before, after = float(np.mean(one.untrained)), float(np.mean(last))
+        gained = f"{before:.3f} without training, {after:.3f} in the last {len(last)} of {len(one.trained)} steps"
+        console.print(f"seed {one.seed}: reward {gained}: {(after - before) / (best - before):.0%} of the room is won")
     needs = "the curve needs matplotlib; run: pip install 'verifiers-tito[plot]'"
-    plot = load_extra("matplotlib.figure", otherwise=needs)
-    figure = plot.Figure(figsize=(7, 4), layout="constrained")
+    figure = load_extra("matplotlib.figure", otherwise=needs).Figure(figsize=(7, 4), layout="constrained")
     axes = figure.subplots()
-    axes.plot(trained, label=f"PPO (seed {options.seed})")
-    axes.plot(untrained, label="the same without training", color="grey")
+    for one in runs:
+        axes.plot(one.trained, label=f"PPO, seed {one.seed}")
+        axes.plot(one.untrained, color="grey", linewidth=0.7, label="the same without training" * (one is runs[0]))
     axes.axhline(best, label="halving the range", color="black", linestyle="dotted")
-    axes.set(xlabel="step", ylabel=f"mean reward of {options.games * options.group_size} episodes", ylim=(0, 1))
+    axes.set(xlabel="step", ylabel="mean reward of a step's episodes", ylim=(0, 1))
     axes.legend(loc="lower right")
-    figure.savefig(options.folder / "curve.png", dpi=120)
-    console.print(f"curve, metrics and checkpoints are in {options.folder}", soft_wrap=True)
+    figure.savefig(folder / "curve.png", dpi=120)
+    console.print(f"curve, metrics and checkpoints are in {folder}", soft_wrap=True)
 
 
 def main(argv: Sequence[str] | None = None) -> int:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    parser.add_argument("--seed", type=int, default=0, help="of games, warm start and samples (default: 0)")
+    parser.add_argument("--seed", type=int, nargs="+", default=[0], help="of games and samples; several: a run of each")
     parser.add_argument("--warm-steps", type=int, default=300, help="steps of the warm start (default: 300)")
     parser.add_argument("--steps", type=int, default=60, help="PPO steps (default: 60)")
     parser.add_argument("--games", type=int, default=16, help="secrets in a step (default: 16)")
     parser.add_argument("--group-size", type=int, default=8, help="rollouts of each secret (default: 8)")
     parser.add_argument("--epochs", type=int, default=2, help="passes over the rollouts of a step (default: 2)")
     parser.add_argument("--learning-rate", type=float, default=4e-4, help="of AdamW (default: 0.0004)")
-    parser.add_argument("--folder", type=Path, help="where everything goes (default: runs/train-ppo/seed-N)")
+    parser.add_argument("--folder", type=Path, default=Path("runs", "train-ppo"), help="default: %(default)s")
     options = parser.parse_args(argv)
-    options.folder = options.folder or Path("runs", "train-ppo", f"seed-{options.seed}")
-    options.folder.mkdir(parents=True, exist_ok=True)
-    return asyncio.run(run(options))
+    runs = []
+    for seed in options.seed:
+        folder = options.folder / f"seed-{seed}"
+        folder.mkdir(parents=True, exist_ok=True)
+        runs.append(asyncio.run(run(argparse.Namespace(**{**vars(options), "seed": seed, "folder": folder}))))
+    report(runs, options.folder)
+    return 0
 
 
 if __name__ == "__main__":
