@@ -20,7 +20,6 @@ import json
 import random
 import re
 import shutil
-import sys
 import time
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
@@ -277,7 +276,7 @@ def report(runs: Sequence[Run], folder: Path) -> None:
     console.print(f"curve, metrics and checkpoints are in {folder}", soft_wrap=True)
 
 
-def main(argv: Sequence[str] | None = None) -> int:
+def main(argv: Sequence[str] | None = None) -> None:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--seed", type=int, nargs="+", default=[0], help="of games and samples; several: a run of each")
     parser.add_argument("--warm-steps", type=int, default=300, help="steps of the warm start (default: 300)")
@@ -294,8 +293,7 @@ def main(argv: Sequence[str] | None = None) -> int:
         folder.mkdir(parents=True, exist_ok=True)
         runs.append(asyncio.run(run(argparse.Namespace(**{**vars(options), "seed": seed, "folder": folder}))))
     report(runs, options.folder)
-    return 0
 
 
 if __name__ == "__main__":
-    sys.exit(main())
+    main()
