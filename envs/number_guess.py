@@ -71,12 +71,18 @@ def example_game(highest: int) -> vf.Messages:
     ]
 
 
-def load_environment(num_examples: int = 100, highest: int = 10, max_turns: int = 6, seed: int = 0) -> vf.Environment:
-    """`num_examples` games with secrets from 1 to `highest`, drawn from `seed`."""
+def load_environment(
+    num_examples: int = 100, highest: int = 10, max_turns: int = 6, seed: int = 0, show_example: bool = True
+) -> vf.Environment:
+    """`num_examples` games with secrets from 1 to `highest`, drawn from `seed`, each behind an example of a game.
+
+    A model that has learnt the game needs no example: `show_example=False`.
+    """
     draw = random.Random(seed)
+    question = QUESTION.format(highest=highest)
     rows = [
         {
-            "question": "Correct! Next game. " + QUESTION.format(highest=highest),
+            "question": f"Correct! Next game. {question}" if show_example else question,
             "info": {"secret": draw.randint(1, highest), "highest": highest},
         }
         for _ in range(num_examples)
@@ -85,7 +91,7 @@ def load_environment(num_examples: int = 100, highest: int = 10, max_turns: int 
         highest=highest,
         dataset=vf.Environment.make_dataset(rows),
         system_prompt=SYSTEM_PROMPT,
-        few_shot=example_game(highest),
+        few_shot=example_game(highest) if show_example else None,
         rubric=vf.Rubric(guessing_score),
         max_turns=max_turns,
     )

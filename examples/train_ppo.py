@@ -1,14 +1,14 @@
 """PPO from start to finish, on a laptop without a GPU: rollouts, PPO and new weights in a guessing game.
 
     python examples/train_ppo.py               minutes; curve, metrics and checkpoints below runs/train-ppo/
-    python examples/train_ppo.py --seed 1      other games, other samples; run it again to go on after Ctrl-C
+    python examples/train_ppo.py --seed 1 2    other games, other samples; run it again to go on after Ctrl-C
 
-    1  A model of 0.9 million random weights, whose vocabulary is the game's own words.
+    1  A model of half a million random weights, whose vocabulary is the game's own words.
     2  Warm start by cross-entropy on games of a careless player: now it can play, badly.
     3  The same number of rollouts without training as with it: what that alone earns.
     4  Each step: rollouts in token ids on a real vLLM ─► group advantages ─► datums ─► PPO ─► weights pushed.
 
-The settings are not tuned: the curve shows what a run learnt, beside one without training and the best play there is.
+The curve shows what a run learnt, beside one without training and the best play there is (docs/training.md has ours).
 Every reward that is shown is of episodes which were sampled before anything was learnt from them, at temperature 1.
 """
 
@@ -20,9 +20,9 @@ import json
 import random
 import re
 import shutil
-import sys
 import time
 from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
@@ -37,13 +37,14 @@ from verifiers_tito.local.byte_level_bpe import learned_vocabulary
 from verifiers_tito.local.model_folder import Stamp, write_model_folder
 from verifiers_tito.local.server import LocalServer
 from verifiers_tito.local.server_options import LocalServerOptions
+from verifiers_tito.renderers import TrainOnWhat, get_renderer
 from verifiers_tito.sampling import ServiceClient
 from verifiers_tito.training import AdamParams, TrainingClient, check_logprobs, create_training_client
 
 HIGHEST, MAX_TURNS = 7, 3  # three guesses are enough for seven numbers, if each halves the range
 SAMPLING = {"temperature": 1.0, "max_tokens": 4}
 WARM_BATCH, WARM_GAMES, PARTS = 32, 2048, 4
-MOST_KL = 0.02
+MOST_KL = 0.05
 OF_THE_RATIO = ("ratio:mean", "ratio:max", "clip_fraction", "kl_sample_train_v1", "kl_sample_train_v2")
 console = Console()
 
@@ -58,8 +59,8 @@ class CarelessPlayer(vf.OpenAIChatCompletionsClient):
     async def get_response(self, prompt: vf.Messages, *arguments: Any, **keywords: Any) -> vf.Response:
         low, high = 1, HIGHEST
         if self.draw.random() < 0.5:
-            texts = " ".join(vf.content_to_text(message.content) for message in prompt).split("Next game.")
-            for guess, direction in re.findall(r"(\d) is wrong. My number is (\w+)", texts[-1]):
+            told = " ".join(vf.content_to_text(message.content) for message in prompt)
+            for guess, direction in re.findall(r"(\d) is wrong. My number is (\w+)", told):
                 low, high = (
                     (max(low, int(guess) + 1), high) if direction == "higher" else (low, min(high, int(guess) - 1))
                 )
@@ -70,7 +71,8 @@ class CarelessPlayer(vf.OpenAIChatCompletionsClient):
 
 async def play(client: Any, model: str, *, games: int, group_size: int, seed: int) -> list[vf.State]:
     """`group_size` rollouts of each of `games` secrets, with advantages over the rollouts of a secret."""
-    env = vf.load_environment("number-guess", num_examples=games, highest=HIGHEST, max_turns=MAX_TURNS, seed=seed)
+    rules = {"highest": HIGHEST, "max_turns": MAX_TURNS, "show_example": False}
+    env = vf.load_environment("number-guess", num_examples=games, seed=seed, **rules)
     async with asyncio.TaskGroup() as groups:
         tasks = [
             groups.create_task(env.run_group([row] * group_size, client, model, SAMPLING)) for row in env.get_dataset()
@@ -106,31 +108,17 @@ async def careless_games(seed: int) -> list[list[dict[str, str]]]:
 
 def build_model(folder: Path, games: Sequence[Sequence[dict[str, str]]]) -> Path:
     """A model folder with random weights, whose tokenizer knows the words of `games`."""
-    vocabulary = learned_vocabulary((m[key] for game in games for m in game for key in ("role", "content")), size=512)
+    texts = {message[key] for game in games for message in game for key in ("role", "content")}
+    vocabulary = learned_vocabulary(sorted(texts), size=512)
     stamp = Stamp(builder="train-ppo", version=1)
     return write_model_folder(folder, stamp=stamp, fill=lambda draft: bytes_tiny.fill(draft, vocabulary))
 
 
-def supervised(game: Sequence[dict[str, str]], tokenizer: Any) -> vf.Datum:
-    """A datum that teaches what the player says in the last game of `game`: before it stands the prompt's example."""
-
-    def ids_of(messages: Sequence[dict[str, str]], **options: Any) -> list[int]:
-        return tokenizer.apply_chat_template(list(messages), tokenize=True, return_dict=False, **options)
-
-    ids = ids_of(game)
-    weights = np.zeros(len(ids), np.float32)
-    begins = max(at for at, message in enumerate(game) if "Next game." in message["content"])
-    for at, message in enumerate(game):
-        if at > begins and message["role"] == "assistant":
-            first = len(ids_of(game[:at], add_generation_prompt=True))
-            weights[first : first + len(tokenizer.encode(message["content"])) + 1] = 1.0
-    return vf.datum_from_example(vf.ModelInput.from_ints(ids), weights)
-
-
 def warm_up(training: TrainingClient, games: Sequence[Any], options: argparse.Namespace) -> Iterator[float]:
     """Imitates the games; yields the loss of each step."""
-    tokenizer, draw = training.get_tokenizer(), random.Random(options.seed)
-    datums = [supervised(game, tokenizer) for game in games]
+    renderer, draw = get_renderer(training.get_tokenizer()), random.Random(options.seed)
+    examples = [renderer.build_supervised_example(game, TrainOnWhat.ALL_ASSISTANT_MESSAGES) for game in games]
+    datums = [vf.datum_from_example(tokens, weights) for tokens, weights in examples]
     for step in range(options.warm_steps):
         answer = training.forward_backward(draw.sample(datums, WARM_BATCH), "cross_entropy")
         rate = 3e-3 * min(1.0, (step + 1) / 10) * (1 - 0.9 * step / options.warm_steps)
@@ -169,6 +157,15 @@ class Journal:
         return [json.loads(line)["reward"] for line in self.lines]
 
 
+@dataclass(frozen=True, kw_only=True)
+class Run:
+    """The mean reward of each step of one seed, without training and with it."""
+
+    seed: int
+    untrained: Sequence[float]
+    trained: Sequence[float]
+
+
 def last_state(folder: Path) -> tuple[int, Path | None]:
     """How many steps the newest saved state has, and where it is. Step 0 is the warm start."""
     found = {int(path.name.removeprefix("step-")): path for path in folder.glob("states/step-*")}
@@ -189,8 +186,9 @@ async def prepare(options: argparse.Namespace, progress: Progress) -> tuple[Trai
     return training, 0
 
 
-async def run(options: argparse.Namespace) -> int:
-    """Warm start, a run without training, a run with it, a curve."""
+async def run(options: argparse.Namespace) -> Run:
+    """Warm start, a run without training, a run with it."""
+    load_extra("torch", otherwise="training needs torch").set_num_threads(1)  # vLLM has the other cores
     shutil.rmtree(options.folder / "weights", ignore_errors=True)  # of an earlier start; states hold all of it
     with Progress(console=console) as progress:
         training, done = await prepare(options, progress)
@@ -208,8 +206,7 @@ async def run(options: argparse.Namespace) -> int:
             await improve(trained, training, service, client, options, progress)
             service.close()
     training.close()
-    report(untrained.rewards, trained.rewards, options)
-    return 0
+    return Run(seed=options.seed, untrained=untrained.rewards, trained=trained.rewards)
 
 
 async def repeat(journal: Journal, client: Any, options: argparse.Namespace, progress: Progress) -> None:
@@ -257,43 +254,46 @@ def mean_reward(states: Sequence[vf.State]) -> float:
     return float(np.mean([state["reward"] for state in states]))
 
 
-def report(untrained: Sequence[float], trained: Sequence[float], options: argparse.Namespace) -> None:
+def report(runs: Sequence[Run], folder: Path) -> None:
     """Says what was gained, and draws it."""
-    last = trained[-max(1, len(trained) // 10) :]
-    before, after, best = float(np.mean(untrained)), float(np.mean(last)), halving_reward()
-    share = (after - before) / (best - before)
-    console.print(
-        f"reward without training {before:.3f}, over the last {len(last)} steps {after:.3f}, seed {options.seed}"
-    )
-    console.print(f"halving the range earns {best:.3f}: {share:.0%} of that room is won")
+    best = halving_reward()
+    console.print(f"halving the range, the best there is, earns {best:.3f}")
+    for one in runs:
+        last = one.trained[-max(1, len(one.trained) // 10) :]
+        before, after = float(np.mean(one.untrained)), float(np.mean(last))
+        gained = f"{before:.3f} without training, {after:.3f} in the last {len(last)} of {len(one.trained)} steps"
+        console.print(f"seed {one.seed}: reward {gained}: {(after - before) / (best - before):.0%} of the room is won")
     needs = "the curve needs matplotlib; run: pip install 'verifiers-tito[plot]'"
-    plot = load_extra("matplotlib.figure", otherwise=needs)
-    figure = plot.Figure(figsize=(7, 4), layout="constrained")
+    figure = load_extra("matplotlib.figure", otherwise=needs).Figure(figsize=(7, 4), layout="constrained")
     axes = figure.subplots()
-    axes.plot(trained, label=f"PPO (seed {options.seed})")
-    axes.plot(untrained, label="the same without training", color="grey")
+    for one in runs:
+        axes.plot(one.trained, label=f"PPO, seed {one.seed}")
+        axes.plot(one.untrained, color="grey", linewidth=0.7, label="the same without training" * (one is runs[0]))
     axes.axhline(best, label="halving the range", color="black", linestyle="dotted")
-    axes.set(xlabel="step", ylabel=f"mean reward of {options.games * options.group_size} episodes", ylim=(0, 1))
+    axes.set(xlabel="step", ylabel="mean reward of a step's episodes", ylim=(0, 1))
     axes.legend(loc="lower right")
-    figure.savefig(options.folder / "curve.png", dpi=120)
-    console.print(f"curve, metrics and checkpoints are in {options.folder}", soft_wrap=True)
+    figure.savefig(folder / "curve.png", dpi=120)
+    console.print(f"curve, metrics and checkpoints are in {folder}", soft_wrap=True)
 
 
-def main(argv: Sequence[str] | None = None) -> int:
+def main(argv: Sequence[str] | None = None) -> None:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    parser.add_argument("--seed", type=int, default=0, help="of games, warm start and samples (default: 0)")
-    parser.add_argument("--warm-steps", type=int, default=600, help="steps of the warm start (default: 600)")
+    parser.add_argument("--seed", type=int, nargs="+", default=[0], help="of games and samples; several: a run of each")
+    parser.add_argument("--warm-steps", type=int, default=300, help="steps of the warm start (default: 300)")
     parser.add_argument("--steps", type=int, default=60, help="PPO steps (default: 60)")
-    parser.add_argument("--games", type=int, default=8, help="secrets in a step (default: 8)")
+    parser.add_argument("--games", type=int, default=16, help="secrets in a step (default: 16)")
     parser.add_argument("--group-size", type=int, default=8, help="rollouts of each secret (default: 8)")
     parser.add_argument("--epochs", type=int, default=2, help="passes over the rollouts of a step (default: 2)")
-    parser.add_argument("--learning-rate", type=float, default=2e-4, help="of AdamW (default: 0.0002)")
-    parser.add_argument("--folder", type=Path, help="where everything goes (default: runs/train-ppo/seed-N)")
+    parser.add_argument("--learning-rate", type=float, default=4e-4, help="of AdamW (default: 0.0004)")
+    parser.add_argument("--folder", type=Path, default=Path("runs", "train-ppo"), help="default: %(default)s")
     options = parser.parse_args(argv)
-    options.folder = options.folder or Path("runs", "train-ppo", f"seed-{options.seed}")
-    options.folder.mkdir(parents=True, exist_ok=True)
-    return asyncio.run(run(options))
+    runs = []
+    for seed in options.seed:
+        folder = options.folder / f"seed-{seed}"
+        folder.mkdir(parents=True, exist_ok=True)
+        runs.append(asyncio.run(run(argparse.Namespace(**{**vars(options), "seed": seed, "folder": folder}))))
+    report(runs, options.folder)
 
 
 if __name__ == "__main__":
-    sys.exit(main())
+    main()

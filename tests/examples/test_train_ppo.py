@@ -59,6 +59,7 @@ def test_a_journal_drops_what_came_after_the_last_saved_step(example: ModuleType
 @pytest.mark.vllm
 async def test_a_short_run_is_continued_by_a_longer_one(tmp_path: Path) -> None:
     small = ("--games", "2", "--group-size", "2", "--warm-steps", "5", "--epochs", "1", "--folder", str(tmp_path))
+    run = tmp_path / "seed-0"
     for steps in (1, 2):
         process = await asyncio.create_subprocess_exec(
             *(sys.executable, str(EXAMPLE), *small, "--steps", str(steps)), stdout=asyncio.subprocess.PIPE
@@ -66,7 +67,7 @@ async def test_a_short_run_is_continued_by_a_longer_one(tmp_path: Path) -> None:
         out, _ = await process.communicate()
         assert process.returncode == 0
         assert ("sampler and learner agree on" in out.decode()) == (steps == 1)
-        lines = (tmp_path / "trained.jsonl").read_text().splitlines()
+        lines = (run / "trained.jsonl").read_text().splitlines()
         assert [json.loads(line)["step"] for line in lines] == list(range(steps))
         assert (tmp_path / "curve.png").read_bytes().startswith(b"\x89PNG")
-    assert sorted(path.name for path in (tmp_path / "states").iterdir()) == ["step-0", "step-2"]
+    assert sorted(path.name for path in (run / "states").iterdir()) == ["step-0", "step-2"]

@@ -1,4 +1,4 @@
-"""A Llama of under a million parameters that reads bytes: the smallest model that can be taught something.
+"""A Llama of half a million parameters that reads bytes: the smallest model that can be taught something.
 
 Its vocabulary is the 256 bytes and three control tokens, its template is ChatML. Nothing has to be downloaded for it.
 Weights are random until somebody trains it. `examples/train_ppo.py` does, in minutes, without a GPU, with a vocabulary
@@ -22,11 +22,12 @@ from verifiers_tito.local.model_folder import Stamp, write_model_folder
 from verifiers_tito.local.random_weights import TINY, save_random_model
 
 FOLDER_NAME = "bytes-tiny"
-STAMP = Stamp(builder="bytes-tiny", version=1)
+STAMP = Stamp(builder="bytes-tiny", version=2)
 CONTEXT_LENGTH = 4096
 CONTROL_TOKENS = ("<|endoftext|>", "<|im_start|>", "<|im_end|>")
 BYTES = Vocabulary(ids={character: byte for byte, character in enumerate(byte_alphabet())}, merges=[])
-SHAPE = {**TINY, "hidden_size": 128, "intermediate_size": 384, "num_hidden_layers": 4}
+SHAPE = {**TINY, "hidden_size": 128, "intermediate_size": 384}
+DEVIATION = SHAPE["hidden_size"] ** -0.5  # of the first weights: with the usual 0.02, so narrow a model learns slowly
 TEMPLATE = (
     "{% for message in messages %}<|im_start|>{{ message['role'] }}\n{{ message['content'] }}<|im_end|>\n{% endfor %}"
     "{% if add_generation_prompt %}<|im_start|>assistant\n{% endif %}"
@@ -45,6 +46,7 @@ def fill(folder: Path, vocabulary: Vocabulary = BYTES) -> None:
     end_of_text, _, end_of_turn = range(len(vocabulary.ids), len(vocabulary.ids) + len(CONTROL_TOKENS))
     config = LlamaConfig(
         **SHAPE,
+        initializer_range=DEVIATION,
         vocab_size=-(-(end_of_turn + 1) // 64) * 64,  # vLLM would round it up likewise
         max_position_embeddings=CONTEXT_LENGTH,
         bos_token_id=None,
