@@ -108,7 +108,7 @@ def test_an_environment_s_name_is_never_a_path(name: str) -> None:
 
 
 def test_an_unknown_environment_lists_the_bundled_ones() -> None:
-    with pytest.raises(vf.ConfigError, match=r"no environment no-such-env.*number_guess"):
+    with pytest.raises(vf.ConfigError, match=r"no environment no-such-env.*number-guess"):
         vf.load_environment("no-such-env")
 
 

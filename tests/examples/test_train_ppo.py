@@ -20,6 +20,7 @@ def example() -> ModuleType:
     assert spec is not None
     assert spec.loader is not None
     module = module_from_spec(spec)
+    sys.modules[spec.name] = module  # where dataclasses look for what annotations name
     spec.loader.exec_module(module)
     return module
 

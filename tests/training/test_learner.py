@@ -159,9 +159,18 @@ def test_a_policy_that_is_rewarded_for_a_word_says_it_more_often(learner: Learne
 
 
 def test_entropy_is_that_of_the_trained_tokens(learner: Learner) -> None:
-    """Random weights are nearly undecided between 320 ids: their entropy is near its largest value."""
-    metrics = learner.forward([supervised("a banana")], make_loss("cross_entropy")).metrics
-    assert 0.95 * np.log(320) < metrics["entropy"] <= np.log(320)
+    """Which is -sum(p log p) over all 320 ids that could have stood there."""
+    loss = make_loss("cross_entropy")
+    text = supervised("an").model_input
+
+    def ending(target: int) -> Datum:
+        return Datum(
+            model_input=text, loss_fn_inputs={"target_tokens": np.array([target]), "weights": np.ones(1, "f4")}
+        )
+
+    logprobs = np.concatenate(learner.forward([ending(id) for id in range(320)], loss).logprobs)
+    entropy = -(np.exp(logprobs) * logprobs).sum()
+    assert learner.forward([ending(7)], loss).metrics["entropy"] == pytest.approx(entropy, rel=1e-4)
     none_trained = [supervised("abc", weights=[0, 0])]
     assert "entropy" not in learner.forward(none_trained, make_loss("cross_entropy")).metrics
 
