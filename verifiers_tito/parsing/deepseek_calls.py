@@ -37,12 +37,14 @@ class DeepSeekCalls:
             return FoundCalls(content=text)
         calls: list[FoundCall] = []
         unparsed: list[UnparsedToolCall] = []
-        place = text.find(CALL)
+        place, line_end = text.find(CALL), -1
         while place >= 0:
-            call, end = self._call_at(text, place)
+            if line_end < place:
+                line_end = _line_end(text, place)
+            call, end = self._call_at(text, place, line_end)
             if call is None:
                 unparsed.append(UnparsedToolCall(text=text[place:end], problem=_problem_of(text[place:end])))
-            elif self.fenced and text[place + len(CALL) : text.rfind(SEPARATOR, place, _line_end(text, place))] != TYPE:
+            elif self.fenced and text[place + len(CALL) : text.rfind(SEPARATOR, place, line_end)] != TYPE:
                 # vLLM knows no other type of call, and gives the whole text back
                 return FoundCalls(
                     content=text, unparsed=(UnparsedToolCall(text=text[section:], problem=CallProblem.NO_CALL),)
@@ -57,10 +59,9 @@ class DeepSeekCalls:
             content=text[:section] or None, calls=tuple(calls), unparsed=tuple(unparsed), marks_found=True
         )
 
-    def _call_at(self, text: str, place: int) -> tuple[FoundCall | None, int]:
+    def _call_at(self, text: str, place: int, line_end: int) -> tuple[FoundCall | None, int]:
         """The call whose mark stands at `place`, if it can be read, and where to go on."""
         begin = place + len(CALL)
-        line_end = _line_end(text, begin)
         if not self.fenced:
             separator = text.find(SEPARATOR, begin, line_end)
             end = text.find(CALL_END, separator + len(SEPARATOR), line_end) if separator >= 0 else -1

@@ -20,7 +20,6 @@ from verifiers_tito.parsing.result import CallProblem, UnparsedToolCall
 _ID_CHARACTERS = 9
 """Mistral's templates refuse ids of other lengths."""
 _BEGINS_LIST = re.compile(r"\[\s*+[{\]]|{")
-_LIST = re.compile(r"\[{.*}\]", re.DOTALL)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -64,9 +63,9 @@ def _listed(text: str) -> list[Any]:
     try:
         value, _ = JSON.raw_decode(text)
     except (ValueError, RecursionError):
-        found = _LIST.search(text)
+        begin, end = text.find("[{"), text.rfind("}]")
         try:
-            value = json.loads(found.group()) if found else []
+            value = json.loads(text[begin : end + 2]) if 0 <= begin < end else []
         except (ValueError, RecursionError):
             return []
     return value if isinstance(value, list) else [value]

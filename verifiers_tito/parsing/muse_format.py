@@ -23,19 +23,24 @@ from verifiers_tito.parsing.result import CallProblem, UnparsedToolCall
 
 TO_SELF, END_OF_MESSAGE = "to=self<|message|>", "<|eom|>"
 CALL_MARKS = ("<atem:function_calls>", "<atem:invoke")
-_ANY_HEADER = r"to=[^\s<]++<\|message\|>"
 _SELF = r"to=self<\|message\|>"
-_OPEN_THOUGHT = rf"{_SELF}((?:(?!<\|eom\|>|{_ANY_HEADER}).)*+)(?={_ANY_HEADER}|$)"
+_HEADER, _NO_HEADER = r"to=[^\s<]++<\|message\|>", r"to=[^\s<]++(?!<\|message\|>)"
+_OPEN_THOUGHT = rf"{_SELF}((?:{_NO_HEADER}|(?!<\|eom\|>|to=[^\s<]).)*+)(?={_HEADER}|$)"
 OPEN_THOUGHT = re.compile(_OPEN_THOUGHT, re.DOTALL)
-THOUGHTS = re.compile(rf"(?:<\|start\|>assistant\s*+)?{_SELF}.*?<\|eom\|>", re.DOTALL)
 OPEN_THOUGHTS = re.compile(rf"(?:<\|start\|>assistant\s*+)?{_OPEN_THOUGHT}", re.DOTALL)
+THOUGHT = re.compile(rf"(?:<\|start\|>assistant\s*+)?{_SELF}")
 TO_USER = re.compile(r"to=user<\|message\|>(.*?)(?=<\|eot\|>|<\|eom\|>|$)", re.DOTALL)
 
-HEADER = re.compile(r"(?:<\|start\|>\s*+assistant)?+[^\S\n]*+(?:to=(?P<to>[A-Za-z0-9_.\-]++))?+<\|message\|>")
+HEADER = re.compile(
+    r"(?:<\|start\|>\s*+assistant[^\S\n]*+|(?<![^\S\n])[^\S\n]++)?+(?:to=(?P<to>[A-Za-z0-9_.\-]++))?+<\|message\|>"
+)
 END = re.compile(r"<\|eom\|>|<\|eot\|>|<\|start\|>")
-INVOCATION = re.compile(r"<atem:invoke\b.*?</atem:invoke>", re.DOTALL)
-NAME = re.compile(r'<atem:invoke\b[^>]*?\bname="([^"]+)"')
-PARAMETER = re.compile(r'<atem:parameter\b[^>]*?\bname="([^"]+)"[^>]*?>(.*?)</atem:parameter>', re.DOTALL)
+INVOCATION, INVOCATION_END = re.compile(r"<atem:invoke\b"), "</atem:invoke>"
+NAME = re.compile(r'<atem:invoke\b(?:(?!\bname="[^"]++")[^>])*+(?:name="([^"]++)")?+')
+PARAMETER = re.compile(r'<atem:parameter\b(?:(?!\bname="[^"]++")[^>])*+(?:name="([^"]++)"[^>]*+>)?+')
+PARAMETER_END = "</atem:parameter>"
+"""Each of them goes over what it has read no second time, whether it fits or not: an answer may be a long row of
+beginnings."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -52,7 +57,7 @@ class MuseReasoning:
         if cut_off and cut_off.group(1):
             thoughts.append(cut_off.group(1))
         reasoning = "\n".join(thoughts) if thoughts else None
-        rest = OPEN_THOUGHTS.sub("", THOUGHTS.sub("", text))
+        rest = OPEN_THOUGHTS.sub("", _split_out(text, THOUGHT, END_OF_MESSAGE).left)
         if any(mark in rest for mark in CALL_MARKS):
             return SplitText(reasoning=reasoning, rest=rest)
         answer = TO_USER.search(text)
@@ -80,18 +85,48 @@ class MuseCalls:
         called = "\n".join(to_tools) if messages else text
         calls: list[FoundCall] = []
         unparsed: list[UnparsedToolCall] = []
-        for found in INVOCATION.findall(called):
-            name = NAME.search(found)
+        invocations = _split_out(called, INVOCATION, INVOCATION_END)
+        for found in invocations.enclosed:
+            name = next((one.group(1) for one in NAME.finditer(found) if one.group(1)), None)
             if name is None:
                 unparsed.append(UnparsedToolCall(text=found, problem=CallProblem.NO_NAME_OR_ARGUMENTS))
                 continue
-            arguments = {key: _value(value) for key, value in PARAMETER.findall(found)}
-            calls.append(FoundCall(name=_tool_name(name.group(1), request), arguments=to_json(arguments)))
-        left = INVOCATION.sub("", called)
-        if CALL_MARKS[1] in left:
-            cut_off = left[left.index(CALL_MARKS[1]) :]
+            arguments = {key: _value(value) for key, value in _parameters(found)}
+            calls.append(FoundCall(name=_tool_name(name, request), arguments=to_json(arguments)))
+        if CALL_MARKS[1] in invocations.left:
+            cut_off = invocations.left[invocations.left.index(CALL_MARKS[1]) :]
             unparsed.append(UnparsedToolCall(text=cut_off, problem=CallProblem.NOT_CLOSED))
         return FoundCalls(content=_content(text, messages), calls=tuple(calls), unparsed=tuple(unparsed))
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class _SplitOut:
+    """The parts of a text that stand between marks, these included, and what is left without them."""
+
+    enclosed: tuple[str, ...]
+    left: str
+
+
+def _split_out(text: str, opening: re.Pattern[str], closing: str) -> _SplitOut:
+    """From each `opening` to the first `closing` behind it."""
+    enclosed, left, place = [], [], 0
+    while (opened := opening.search(text, place)) and (end := text.find(closing, opened.end())) >= 0:
+        left.append(text[place : opened.start()])
+        place = end + len(closing)
+        enclosed.append(text[opened.start() : place])
+    return _SplitOut(enclosed=tuple(enclosed), left="".join([*left, text[place:]]))
+
+
+def _parameters(invocation: str) -> Iterator[tuple[str, str]]:
+    place = 0
+    while opened := PARAMETER.search(invocation, place):
+        place = opened.end()
+        if opened.group(1):
+            end = invocation.find(PARAMETER_END, place)
+            if end < 0:
+                return
+            yield opened.group(1), invocation[place:end]
+            place = end + len(PARAMETER_END)
 
 
 def _closed_thoughts(text: str) -> Iterator[str]:
@@ -111,10 +146,10 @@ def _messages(text: str) -> Iterator[tuple[str | None, str]]:
     """To whom each message goes, and its text, up to its end or the next header."""
     header = HEADER.search(text)
     while header is not None:
-        end = END.search(text, header.end())
         following = HEADER.search(text, header.end())
-        ends = [found.start() for found in (end, following) if found is not None]
-        yield header.group("to"), text[header.end() : min(ends, default=len(text))]
+        limit = following.start() if following else len(text)
+        end = END.search(text, header.end(), limit)
+        yield header.group("to"), text[header.end() : end.start() if end else limit]
         header = following
 
 

@@ -79,13 +79,17 @@ def _requoted(text: str) -> str:
     place = 0
     while (opened := _QUOTE.search(text, place)) is not None:
         quote, begin = opened.group(), opened.end()
-        quotes = [found.start() for found in _CHARACTER.finditer(text, begin) if found.group() == quote]
-        if not quotes:
+        closer = next(_quotes(text, begin, quote), None)
+        if closer is None:
             return text
-        if not _BEHIND_STRING.match(text, quotes[0] + 1):
-            return _ended(text, begin, quotes)
-        place = quotes[0] + 1
+        if not _BEHIND_STRING.match(text, closer + 1):
+            return _ended(text, begin, list(_quotes(text, begin, quote)))
+        place = closer + 1
     return text
+
+
+def _quotes(text: str, begin: int, quote: str) -> Iterator[int]:
+    return (found.start() for found in _CHARACTER.finditer(text, begin) if found.group() == quote)
 
 
 def _ended(text: str, begin: int, quotes: list[int]) -> str:
