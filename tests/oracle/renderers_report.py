@@ -9,6 +9,7 @@ import sys
 from collections.abc import Iterable, Iterator, Sequence
 from importlib.metadata import version
 from pathlib import Path
+from textwrap import fill
 
 from tests.oracle.cookbook import PEERS, Compared, What, comparisons
 from tests.oracle.cookbook_differences import DIFFERENCES
@@ -22,6 +23,7 @@ from verifiers_tito.renderers.images import ImageReader
 from verifiers_tito.renderers.patch_counter import patch_counter
 
 FILE = Path(__file__).parents[2] / "docs" / "renderers.md"
+_PAGE_WIDTH = 120  # characters
 
 INTRODUCTION = """\
 # Renderers beside others
@@ -42,12 +44,15 @@ with the real control tokens.
 CALLS = """\
 ## Tool calls and reasoning
 
+{introduction}
+
+{differences}
+"""
+CALLS_INTRODUCTION = """\
 A template's own text says which format it writes: a turn with a call is rendered, and read back by each format that is
 known here. They go by the names of vLLM's parsers: {calls}. With the reasoning parsers {reasoning} they are compared
 with vLLM's own on whole answers, on every beginning of one and on broken ones (`tests/parsing`). These are read
 otherwise:
-
-{differences}
 """
 IMAGES = """\
 ## Images
@@ -66,7 +71,9 @@ asked through `transformers`' processors, if these tell the number of patches; w
 loaded, the error says what to give.
 """
 HOW_TO_RUN = """\
-To run it, in an environment of its own beside this one: `pip install --no-deps tinker-cookbook=={cookbook}
+## How this page is made
+
+To run the comparisons, in an environment of its own beside this one: `pip install --no-deps tinker-cookbook=={cookbook}
 tinker=={tinker} distro orjson`, then `pytest tests/oracle`; `python -m tests.oracle.renderers_report --write` writes
 this page. Without `--no-deps` pip installs another PyTorch.
 """
@@ -97,11 +104,10 @@ def report() -> str:
 
 def _calls() -> str:
     known = [f"- `{one.calls}`: {one.reason}" for one in KNOWN_DIFFERENCES]
-    return CALLS.format(
-        calls=_listed([*CALLS_BY_NAME, HARMONY_CALLS]),
-        reasoning=_listed([*REASONING_BY_NAME, HARMONY_REASONING]),
-        differences="\n".join(known),
+    introduction = CALLS_INTRODUCTION.format(
+        calls=_listed([*CALLS_BY_NAME, HARMONY_CALLS]), reasoning=_listed([*REASONING_BY_NAME, HARMONY_REASONING])
     )
+    return CALLS.format(introduction=fill(introduction, _PAGE_WIDTH), differences="\n".join(known))
 
 
 def _listed(names: Iterable[str]) -> str:
