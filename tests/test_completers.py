@@ -78,6 +78,16 @@ async def test_a_prompt_that_fills_the_window_names_both_numbers(on: On) -> None
             await VLLMTokenCompleter(client, 10, context_window=3)(PROMPT, [])
 
 
+async def test_a_prompt_in_text_is_sampled_from_but_has_no_length_to_hold_against_a_window(on: On) -> None:
+    prompt = ModelInput.from_str("Hi.")
+    async with on(replies(["a"])) as (fake, client):
+        with pytest.raises(ValueError, match=r"context_window=9 needs .* a TextChunk .* give ModelInput\.from_ints\("):
+            await VLLMTokenCompleter(client, 10, context_window=9)(prompt, [])
+        assert fake.posts == []
+        await VLLMTokenCompleter(client, 10)(prompt, [])
+        assert fake.posts[-1].body["prompt"] == client.get_tokenizer().encode("Hi.", add_special_tokens=False)
+
+
 def test_log_probabilities_that_are_not_there_are_an_error() -> None:
     with pytest.raises(ValueError, match="told no log-probabilities of these 2 tokens"):
         _ = TokensWithLogprobs([1, 2], None).logprobs

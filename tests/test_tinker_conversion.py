@@ -108,7 +108,7 @@ def test_what_has_no_counterpart_is_named() -> None:
         from_tinker(types.ModelInput(chunks=[pointer]))
     with pytest.raises(vf.ConfigError, match=r"to_tinker knows ModelInput, .*, got a builtins.dict"):
         to_tinker({})  # type: ignore[arg-type]
-    with pytest.raises(vf.ConfigError, match=r"got a verifiers_tito\.TextChunk"):
+    with pytest.raises(vf.ConfigError, match=r"got a TextChunk of 4 characters; give ModelInput\.from_ints\("):
         to_tinker(ModelInput.from_str("text"))
 
 

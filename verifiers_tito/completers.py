@@ -71,18 +71,26 @@ class VLLMTokenCompleter:
     async def __call__(
         self, model_input: ModelInput, stop: StopCondition, *, max_tokens: int | None = None
     ) -> TokensWithLogprobs:
-        """Raises `ValueError` where the prompt fills the context window."""
+        """Raises `ValueError` where the prompt fills the context window, or is text, whose length nobody knows."""
         most = self.max_tokens if max_tokens is None else min(self.max_tokens, max_tokens)
         if self.context_window is not None:
-            most = min(most, self.context_window - model_input.length)
-            if most < 1:
-                raise ValueError(
-                    f"a prompt of {model_input.length} tokens leaves no room to sample in a context window of "
-                    f"{self.context_window}"
-                )
+            most = min(most, _room(self.context_window, model_input))
         params = SamplingParams(max_tokens=most, temperature=self.temperature, stop=stop)
         (sampled,) = (await self.sampling_client.sample(model_input, 1, params)).sequences
         return TokensWithLogprobs(sampled.tokens, sampled.logprobs, sampled.stop_reason)
+
+
+def _room(context_window: int, prompt: ModelInput) -> int:
+    """How many ids may be sampled behind the prompt, at least one."""
+    try:
+        length = prompt.length
+    except ValueError as error:
+        raise ValueError(f"context_window={context_window} needs the prompt's length, but {error}") from error
+    if length >= context_window:
+        raise ValueError(
+            f"a prompt of {length} tokens leaves no room to sample in a context window of {context_window}"
+        )
+    return context_window - length
 
 
 class VLLMMessageCompleter:

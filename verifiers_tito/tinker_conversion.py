@@ -28,7 +28,9 @@ from verifiers_tito.types import (
     SampledSequence,
     SampleResponse,
     SamplingParams,
+    TextChunk,
 )
+from verifiers_tito.types.model_input import GIVE_IDS
 
 _NO_ID, _NO_LOGPROB = 0, -99999.0
 """What Tinker writes into a matrix where there is nothing."""
@@ -39,8 +41,11 @@ ToTinker = ModelInput | ModelInputChunk | SamplingParams | SampledSequence | Sam
 
 def to_tinker(value: ToTinker) -> Any:
     """Tinker's object of the same name. A `Datum` keeps its `mask`, which Tinker's losses do not take: leave it out of
-    `loss_fn_inputs` before `forward_backward`. A sampled sequence has no id there."""
+    `loss_fn_inputs` before `forward_backward`. A sampled sequence has no id there. Raises `ConfigError` for text, which
+    Tinker does not take."""
     convert = _TO_TINKER.get(type(value))
+    if isinstance(value, TextChunk):
+        raise ConfigError(f"to_tinker: Tinker takes ids, got a TextChunk of {len(value.text)} characters; {GIVE_IDS}")
     if convert is None:
         raise ConfigError(f"to_tinker knows {', '.join(kind.__name__ for kind in _TO_TINKER)}, got {_name(value)}")
     return convert(_tinker(), value)

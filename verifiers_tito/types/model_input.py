@@ -6,6 +6,9 @@ from collections.abc import Iterable
 from dataclasses import dataclass, field
 from typing import Literal, Self
 
+GIVE_IDS = "give ModelInput.from_ints(tokenizer.encode(text, add_special_tokens=False))"
+"""What to do where text will not do."""
+
 
 @dataclass(frozen=True, slots=True)
 class EncodedTextChunk:
@@ -28,7 +31,7 @@ class TextChunk:
 
     @property
     def length(self) -> int:
-        raise ValueError("the length of a TextChunk is unknown: only a sampling client tokenizes it")
+        raise ValueError(f"the length of a TextChunk is unknown: only a sampling client tokenizes it; {GIVE_IDS}")
 
 
 @dataclass(frozen=True, slots=True)
@@ -62,7 +65,8 @@ class ModelInput:
 
     @classmethod
     def from_str(cls, text: str) -> Self:
-        """For `SamplingClient`, which takes it as `tokenizer.encode(text, add_special_tokens=False)` gives it."""
+        """For `SamplingClient`, which takes it as `tokenizer.encode(text, add_special_tokens=False)` gives it. All else
+        wants ids: `to_ints`, `length` (and with it a completer's `context_window`) and `to_tinker` refuse text."""
         return cls([TextChunk(text)])
 
     @classmethod
@@ -80,7 +84,8 @@ class ModelInput:
         ids: list[int] = []
         for index, chunk in enumerate(self.chunks):
             if not isinstance(chunk, EncodedTextChunk):
-                raise ValueError(f"to_ints: chunk {index} of {len(self.chunks)} is {_of_kind(chunk)}, not ids")
+                remedy = f"; {GIVE_IDS}" if isinstance(chunk, TextChunk) else ""
+                raise ValueError(f"to_ints: chunk {index} of {len(self.chunks)} is {_of_kind(chunk)}, not ids{remedy}")
             ids += chunk.tokens
         return ids
 
