@@ -20,6 +20,7 @@ from verifiers_tito.transport.error_mapping import AUTHENTICATION_ERRORS, EMPTY,
 from verifiers_tito.transport.retry_policy import RetryBudget, RetryPolicy
 from verifiers_tito.transport.retrying import Retrying
 from verifiers_tito.transport.sender import Answer, Request
+from verifiers_tito.transport.slices import Slices
 from verifiers_tito.transport.traffic import Traffic
 from verifiers_tito.wire.routes import API_ROOT, ENGINE_IDS, HEALTH
 
@@ -50,6 +51,7 @@ class Server:
         self.has_stand_in: Callable[[], bool] = lambda: False
         self.abort_path = ""
         self._sender = sender_of(provider)
+        self._slices = Slices()
         self._traffic = traffic or Traffic()
         policy = RetryPolicy(most_retries=provider.max_retries)
         self._retrying = Retrying(policy=policy, counts=self._traffic.retries)
@@ -138,6 +140,7 @@ class Server:
         """The body of a good answer, counted, or one of our errors."""
         request = self._request(path, headers=headers, content=content)
         answer = await self._sender.send(request)
+        await self._slices.turn()
         if not answer.is_good:
             raise _error_of(answer, request)
         self._traffic.answered(request.operation, sent=len(content or b""), received=len(answer.body))
