@@ -41,7 +41,7 @@ class LazyChoice(Choice):
     _position: int = PrivateAttr()
 
     @property
-    def __dict__(self) -> dict[str, Any]:  # type: ignore[override]
+    def __dict__(self) -> dict[str, Any]:
         fields: dict[str, Any] = _DICT.__get__(self)
         if "logprobs" not in fields and self.__pydantic_private__:
             fields["logprobs"] = self._make_logprobs()
@@ -172,9 +172,7 @@ def _message(answer: MessageAnswer) -> ChatCompletionMessage:
 
 def _call(answer: ToolCallAnswer) -> ChatCompletionMessageFunctionToolCall:
     function = _made(Function, {"name": answer.function.name, "arguments": answer.function.arguments})
-    return _made(
-        ChatCompletionMessageFunctionToolCall, {"id": answer.id, "type": "function", "function": function}
-    )
+    return _made(ChatCompletionMessageFunctionToolCall, {"id": answer.id, "type": "function", "function": function})
 
 
 def _usage(answer: UsageAnswer) -> CompletionUsage:
