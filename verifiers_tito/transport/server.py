@@ -16,7 +16,13 @@ from openai import AsyncOpenAI
 
 from verifiers_tito.errors import Error, InvalidModelResponseError, UnencodableTextError
 from verifiers_tito.transport.connecting import sender_of
-from verifiers_tito.transport.error_mapping import AUTHENTICATION_ERRORS, EMPTY, RouteMissingError, map_status
+from verifiers_tito.transport.error_mapping import (
+    AUTHENTICATION_ERRORS,
+    EMPTY,
+    RouteMissingError,
+    map_status,
+    without_userinfo,
+)
 from verifiers_tito.transport.retry_policy import RetryBudget, RetryPolicy
 from verifiers_tito.transport.retrying import Retrying
 from verifiers_tito.transport.sender import Answer, Request
@@ -57,7 +63,12 @@ class Server:
         self._retrying = Retrying(policy=policy, counts=self._traffic.retries)
 
     def __repr__(self) -> str:
-        return f"Server({self.base_url})"
+        return f"Server({self.shown_url})"
+
+    @property
+    def shown_url(self) -> str:
+        """Its address in messages: without user and password."""
+        return without_userinfo(self.base_url)
 
     @property
     def base_url(self) -> str:
@@ -158,7 +169,9 @@ class Server:
 
 def _error_of(answer: Answer, request: Request) -> Error:
     error = map_status(answer.status, answer.body, headers=answer.headers, operation=request.operation)
-    return RouteMissingError(f"{error} ({request.url})") if isinstance(error, RouteMissingError) else error
+    if isinstance(error, RouteMissingError):
+        return RouteMissingError(f"{error} ({without_userinfo(request.url)})")
+    return error
 
 
 def _encode(body: Mapping[str, Any], path: str) -> bytes:
