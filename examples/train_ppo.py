@@ -43,10 +43,10 @@ from verifiers_tito.training import AdamParams, TrainingClient, check_logprobs, 
 
 HIGHEST, MAX_TURNS = 7, 3  # three guesses are enough for seven numbers, if each halves the range
 SAMPLING = {"temperature": 1.0, "max_tokens": 4}
-WARM_BATCH, WARM_GAMES, PARTS = 32, 2048, 4
-MOST_KL = 0.05
+WARM_BATCH, WARM_GAMES, PARTS, MOST_KL = 32, 2048, 4, 0.05
 OF_THE_RATIO = ("ratio:mean", "ratio:max", "clip_fraction", "kl_sample_train_v1", "kl_sample_train_v2")
 console = Console()
+Options = argparse.Namespace
 
 
 class CarelessPlayer(vf.OpenAIChatCompletionsClient):
@@ -61,9 +61,8 @@ class CarelessPlayer(vf.OpenAIChatCompletionsClient):
         if self.draw.random() < 0.5:
             told = " ".join(vf.content_to_text(message.content) for message in prompt)
             for guess, direction in re.findall(r"(\d) is wrong. My number is (\w+)", told):
-                low, high = (
-                    (max(low, int(guess) + 1), high) if direction == "higher" else (low, min(high, int(guess) - 1))
-                )
+                low = max(low, int(guess) + 1) if direction == "higher" else low
+                high = min(high, int(guess) - 1) if direction == "lower" else high
         guess = str(self.draw.randint(low, high))
         message = vf.ResponseMessage(content=guess, finish_reason="stop")
         return vf.Response(id="guess", created=0, model="careless", message=message)
@@ -110,11 +109,11 @@ def build_model(folder: Path, games: Sequence[Sequence[dict[str, str]]]) -> Path
     """A model folder with random weights, whose tokenizer knows the words of `games`."""
     texts = {message[key] for game in games for message in game for key in ("role", "content")}
     vocabulary = learned_vocabulary(sorted(texts), size=512)
-    stamp = Stamp(builder="train-ppo", version=1)
+    stamp = Stamp(builder="train-ppo", version=2)
     return write_model_folder(folder, stamp=stamp, fill=lambda draft: bytes_tiny.fill(draft, vocabulary))
 
 
-def warm_up(training: TrainingClient, games: Sequence[Any], options: argparse.Namespace) -> Iterator[float]:
+def warm_up(training: TrainingClient, games: Sequence[Any], options: Options) -> Iterator[float]:
     """Imitates the games; yields the loss of each step."""
     renderer, draw = get_renderer(training.get_tokenizer()), random.Random(options.seed)
     examples = [renderer.build_supervised_example(game, TrainOnWhat.ALL_ASSISTANT_MESSAGES) for game in games]
@@ -126,7 +125,7 @@ def warm_up(training: TrainingClient, games: Sequence[Any], options: argparse.Na
         yield answer.result().metrics["loss"]
 
 
-async def learn(training: TrainingClient, states: Sequence[vf.State], options: argparse.Namespace) -> dict[str, float]:
+async def learn(training: TrainingClient, states: Sequence[vf.State], options: Options) -> dict[str, float]:
     """PPO on one batch of rollouts: a few passes in parts, until the policy has moved far enough from it."""
     datums = vf.build_training_set(states).datums
     seen: list[dict[str, float]] = []
@@ -172,7 +171,7 @@ def last_state(folder: Path) -> tuple[int, Path | None]:
     return max(found.items()) if found else (0, None)
 
 
-async def prepare(options: argparse.Namespace, progress: Progress) -> tuple[TrainingClient, int]:
+async def prepare(options: Options, progress: Progress) -> tuple[TrainingClient, int]:
     """A training client in the state of the newest checkpoint, or after the warm start; and its number of steps."""
     games = await careless_games(options.seed)
     training = create_training_client(build_model(options.folder / "model", games), folder=options.folder)
@@ -186,9 +185,21 @@ async def prepare(options: argparse.Namespace, progress: Progress) -> tuple[Trai
     return training, 0
 
 
-async def run(options: argparse.Namespace) -> Run:
+def keep_settings(options: Options) -> None:
+    """A run goes on with the settings that it was begun with; only more steps may be asked for."""
+    asked = {name: value for name, value in vars(options).items() if name not in ("folder", "steps")}
+    options.folder.mkdir(parents=True, exist_ok=True)
+    file = options.folder / "settings.json"
+    begun = json.loads(file.read_text()) if file.exists() else asked
+    if begun != asked:
+        raise SystemExit(f"{options.folder} was begun with {begun}, not {asked}: remove it, or choose another --folder")
+    file.write_text(json.dumps(asked))
+
+
+async def run(options: Options) -> Run:
     """Warm start, a run without training, a run with it."""
     load_extra("torch", otherwise="training needs torch").set_num_threads(1)  # vLLM has the other cores
+    keep_settings(options)
     shutil.rmtree(options.folder / "weights", ignore_errors=True)  # of an earlier start; states hold all of it
     with Progress(console=console) as progress:
         training, done = await prepare(options, progress)
@@ -209,7 +220,7 @@ async def run(options: argparse.Namespace) -> Run:
     return Run(seed=options.seed, untrained=untrained.rewards, trained=trained.rewards)
 
 
-async def repeat(journal: Journal, client: Any, options: argparse.Namespace, progress: Progress) -> None:
+async def repeat(journal: Journal, client: Any, options: Options, progress: Progress) -> None:
     """The rollouts of a run, with nothing learnt from them."""
     for step in progress.track(range(len(journal.lines), options.steps), description="without training"):
         states = await play(client, "player", **batch(options, step))
@@ -217,23 +228,17 @@ async def repeat(journal: Journal, client: Any, options: argparse.Namespace, pro
 
 
 async def improve(
-    journal: Journal,
-    training: TrainingClient,
-    service: ServiceClient,
-    client: Any,
-    options: argparse.Namespace,
-    progress: Progress,
+    journal: Journal, training: TrainingClient, service: ServiceClient, client: Any, options: Options, bars: Progress
 ) -> None:
     """Rollouts, PPO, new weights onto the server, until the run has its steps."""
-    bar = progress.add_task("PPO", total=options.steps, completed=len(journal.lines))
+    bar = bars.add_task("PPO", total=options.steps, completed=len(journal.lines))
     for step in range(len(journal.lines), options.steps):
         began = time.monotonic()
         states = await play(client, "player", **batch(options, step))
         if step == 0:
-            datums = vf.build_training_set(states).datums
-            truth = check_logprobs(training, datums)
+            truth = check_logprobs(training, vf.build_training_set(states).datums)
             truth.require()
-            progress.console.print(f"sampler and learner agree on {truth.tokens} tokens: {truth.largest:.1e} at most")
+            bars.console.print(f"sampler and learner agree on {truth.tokens} tokens: {truth.largest:.1e} at most")
         metrics = await learn(training, states, options)
         saved = Path((await training.save_weights_for_sampler(f"step-{step + 1}")).path)
         await service.create_sampling_client_async(str(saved))
@@ -242,10 +247,10 @@ async def improve(
         for old in [*saved.parent.glob("step-*"), *(options.folder / "states").glob("step-*")]:
             if old.name not in (saved.name, "step-0"):
                 shutil.rmtree(old)
-        progress.update(bar, advance=1, description=f"PPO, reward {np.mean(journal.rewards[-5:]):.3f}")
+        bars.update(bar, advance=1, description=f"PPO, reward {np.mean(journal.rewards[-5:]):.3f}")
 
 
-def batch(options: argparse.Namespace, step: int) -> dict[str, int]:
+def batch(options: Options, step: int) -> dict[str, int]:
     """What is played in a step: other secrets each time, the same ones with and without training."""
     return {"games": options.games, "group_size": options.group_size, "seed": 1000 * (options.seed + 1) + step}
 
@@ -287,12 +292,8 @@ def main(argv: Sequence[str] | None = None) -> None:
     parser.add_argument("--learning-rate", type=float, default=4e-4, help="of AdamW (default: 0.0004)")
     parser.add_argument("--folder", type=Path, default=Path("runs", "train-ppo"), help="default: %(default)s")
     options = parser.parse_args(argv)
-    runs = []
-    for seed in options.seed:
-        folder = options.folder / f"seed-{seed}"
-        folder.mkdir(parents=True, exist_ok=True)
-        runs.append(asyncio.run(run(argparse.Namespace(**{**vars(options), "seed": seed, "folder": folder}))))
-    report(runs, options.folder)
+    each = [{"seed": seed, "folder": options.folder / f"seed-{seed}"} for seed in options.seed]
+    report([asyncio.run(run(Options(**{**vars(options), **own}))) for own in each], options.folder)
 
 
 if __name__ == "__main__":

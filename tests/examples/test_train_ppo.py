@@ -5,9 +5,11 @@ from __future__ import annotations
 import asyncio
 import json
 import sys
+from argparse import Namespace
 from importlib.util import module_from_spec, spec_from_file_location
 from pathlib import Path
 from types import ModuleType
+from typing import Any
 
 import pytest
 
@@ -55,6 +57,16 @@ def test_a_journal_drops_what_came_after_the_last_saved_step(example: ModuleType
         journal.add(step=step, reward=step / 10)
     assert example.Journal(path, steps_done=2).rewards == [0.0, 0.1]
     assert len(path.read_text().splitlines()) == 2
+
+
+def test_a_run_that_was_begun_with_other_settings_is_not_continued(example: ModuleType, tmp_path: Path) -> None:
+    def options(**changed: Any) -> Namespace:
+        return Namespace(**{"folder": tmp_path, "seed": 0, "steps": 2, "games": 4, **changed})
+
+    example.keep_settings(options())
+    example.keep_settings(options(steps=3))
+    with pytest.raises(SystemExit, match=r"was begun with .*'games': 4\}, not .*'games': 8\}: remove it, or choose"):
+        example.keep_settings(options(games=8))
 
 
 @pytest.mark.vllm

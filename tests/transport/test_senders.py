@@ -160,6 +160,22 @@ async def test_a_redirect_to_another_server_leaves_the_key_behind(make: Maker) -
     assert "authorization" not in other.heard[0].headers
 
 
+async def test_the_page_that_a_303_names_is_not_gone_after() -> None:
+    said = answer("303 See Other", b"done", "Location: /there")
+    async with CannedServer(always(said)) as server, sender_to(sender_of, server.root_url) as sender:
+        got = await sender.send(post(server.root_url))
+    assert (got.status, got.body, got.is_good) == (303, b"done", False)
+    assert len(server.heard) == 1
+
+
+async def test_a_cookie_of_a_server_at_an_ip_address_is_sent_back(make: Maker) -> None:
+    said = answer("200 OK", b"", "Set-Cookie: worker=3; Path=/")
+    async with CannedServer(always(said)) as server, sender_to(make, server.root_url) as sender:
+        for _ in range(2):
+            await sender.send(post(server.root_url))
+    assert [heard.headers.get("cookie") for heard in server.heard] == [None, "worker=3"]
+
+
 async def test_a_packed_answer_is_unpacked(make: Maker) -> None:
     packed = answer("200 OK", gzip.compress(b"words"), "Content-Encoding: gzip")
     async with CannedServer(always(packed)) as server, sender_to(make, server.root_url) as sender:
@@ -180,6 +196,31 @@ async def test_a_key_that_is_changed_on_the_client_is_used_from_then_on(make: Ma
     assert server.heard[0].headers["authorization"] == "Bearer new"
 
 
+async def test_a_client_s_own_authorization_goes_before_its_key(make: Maker) -> None:
+    config = vf.ClientConfig(api_key="old", extra_headers={"authorization": "Basic x"})
+    async with CannedServer(always(answer("200 OK"))) as server, connect(config) as provider:
+        sender = make(provider)
+        provider.api_key = "new"
+        await sender.send(post(server.root_url))
+    assert server.heard[0].headers["authorization"] == "Basic x"
+
+
+@pytest.mark.parametrize("name", ["X-Team", "Authorization"])
+async def test_a_request_can_leave_a_header_out(make: Maker, name: str) -> None:
+    async with CannedServer(always(answer("200 OK"))) as server, sender_to(make, server.root_url) as sender:
+        await sender.send(post(server.root_url, headers={name: openai.Omit()}))
+    assert {"x-team", "authorization"} - server.heard[0].headers.keys() == {name.lower()}
+
+
+@pytest.mark.parametrize("name", ["X-Team", "Authorization"])
+async def test_a_client_can_leave_a_header_out(make: Maker, name: str) -> None:
+    config = vf.ClientConfig(api_key=KEY, extra_headers={"X-Team": "red"})
+    async with CannedServer(always(answer("200 OK"))) as server, connect(config) as provider:
+        without = provider.with_options(default_headers={name: openai.Omit()})  # type: ignore[dict-item]
+        await make(without).send(post(server.root_url))
+    assert {"x-team", "authorization"} - server.heard[0].headers.keys() == {name.lower()}
+
+
 async def test_a_client_that_was_closed_sends_nothing_any_more(make: Maker) -> None:
     async with CannedServer(always(answer("200 OK"))) as server, sender_to(make, server.root_url) as sender:
         await sender.send(post(server.root_url))
@@ -197,14 +238,46 @@ class OtherProvider(AsyncOpenAI):
     """May do anything to a request."""
 
 
+async def fresh_key() -> str:
+    return "fresh"
+
+
+IDENTITY: Any = {
+    "provider": {"token_type": "jwt", "get_token": fresh_key},
+    "client_id": "c",
+    "identity_provider_id": "i",
+    "service_account_id": "s",
+}
+
+
+@pytest.mark.parametrize(
+    "options",
+    [
+        {"default_query": {"api-version": "1"}},
+        {"api_key": fresh_key},
+        {"workload_identity": IDENTITY},
+        {"default_headers": {"X-Team": openai.Omit()}},
+    ],
+    ids=lambda options: str(*options),
+)
+async def test_a_client_that_puts_more_on_a_request_is_the_package_s_business(options: dict[str, Any]) -> None:
+    async with connect(vf.ClientConfig(api_key="k")) as provider:
+        assert isinstance(sender_of(provider.with_options(**options)), PackageSender)
+
+
+async def test_a_key_that_is_asked_for_each_time_is_sent() -> None:
+    async with CannedServer(always(answer("200 OK"))) as server, connect(vf.ClientConfig(api_key="k")) as provider:
+        await sender_of(provider.with_options(api_key=fresh_key)).send(post(server.root_url))
+    assert server.heard[0].headers["authorization"] == "Bearer fresh"
+
+
 async def test_only_a_plain_client_that_a_configuration_made_is_sent_for_below_the_package() -> None:
     config = vf.ClientConfig(api_key="k")
     async with connect(config) as provider, AsyncOpenAI(api_key="k") as given:
         other = OtherProvider(api_key="k", http_client=provider._client)
-        asking = provider.with_options(default_query={"api-version": "1"})
         moved = with_base_url(provider, "http://127.0.0.1:9/v1")
-        ways = [type(sender_of(client)) for client in (provider, moved, given, other, asking)]
-    assert ways == [PoolSender, PoolSender, PackageSender, PackageSender, PackageSender]
+        ways = [type(sender_of(client)) for client in (provider, moved, given, other)]
+    assert ways == [PoolSender, PoolSender, PackageSender, PackageSender]
 
 
 @pytest.mark.parametrize("variable", ["HTTP_PROXY", "all_proxy"])

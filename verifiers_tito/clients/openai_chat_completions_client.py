@@ -233,8 +233,8 @@ async def _served_names(server: Server) -> str:
     try:
         models = await served_models(server)
     except (Error, *AUTHENTICATION_ERRORS):
-        return f"(what the server at {server.base_url} serves, it does not say)"
-    return f"The server at {server.base_url} serves {', '.join(model.id for model in models) or 'no model'}."
+        return f"(what the server at {server.shown_url} serves, it does not say)"
+    return f"The server at {server.shown_url} serves {', '.join(model.id for model in models) or 'no model'}."
 
 
 def to_response(answer: ChatAnswer, served: Served) -> Response:

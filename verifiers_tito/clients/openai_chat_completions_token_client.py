@@ -310,7 +310,7 @@ class OpenAIChatCompletionsTokenClient(OpenAIChatCompletionsClient):
         there = next((server for server in self.fleet.servers if not server.is_out), self.fleet.servers[0])
         told = await self._known[there].introduction()
         if not told.models and not told.models_problem:
-            raise ServerUnreachableError(f"the server at {there.base_url} has not told which models it serves")
+            raise ServerUnreachableError(f"the server at {there.shown_url} has not told which models it serves")
         served = told.model(model)
         return served.root if served else None
 

@@ -33,8 +33,8 @@ class GenerateOptions:
     With `independent_scoring` rollouts are not compared with their group. A rollout whose error says that it may help
     is begun anew up to `max_retries` times. Callbacks run between rollouts; what they raise ends the run.
     `on_progress`: one function takes the place of the progress display, a list of them stands beside it.
-    Python's full garbage collections, which stop all rollouts, wait until these have run or memory has doubled, unless
-    `postpone_full_collections` is false.
+    Python's full garbage collections, which stop all rollouts, wait until these have run or memory has grown by 2 GiB,
+    unless `postpone_full_collections` is false.
     """
 
     max_concurrent: int = -1

@@ -1,7 +1,7 @@
 """Python's full garbage collections, postponed while rollouts run.
 
     young generations ──► collected as ever
-    the oldest one    ──► not before the process's memory has doubled; then by Python's own rule, once
+    the oldest one    ──► not before the process's memory has grown by 2 GiB; then by Python's own rule, once
 
 A full collection visits every list in memory element by element, and ids are lists: with thousands of rollouts it stops
 the event loop for hundreds of milliseconds. Finished rollouts do not need it, they leave no cycles behind; failed ones
@@ -21,7 +21,7 @@ from typing import Any
 
 NEVER = 1 << 30
 """As the oldest generation's threshold: so many collections of the middle one do not happen."""
-LEAST_GROWTH_BYTES = 1 << 30
+MOST_GROWTH_BYTES = 2 << 30
 _OLDEST_GENERATION = 2
 _RESIDENT = Path("/proc/self/statm")
 _BYTES_A_BLOCK = 64
@@ -41,15 +41,15 @@ class FullCollections:
     """Those of one process. Blocks may be nested, and be in several threads at once: the first one begins to postpone,
     the last one puts the threshold back, unless somebody else has changed it meanwhile.
 
-    Between two full collections memory (`measure`, bytes) can grow to twice what the first one left, or by
-    `least_growth_bytes` where that is more: this is all that cyclic garbage can come to.
+    Between two full collections memory (`measure`, bytes) can grow by `most_growth_bytes`: this is all that cyclic
+    garbage can come to.
     """
 
     def __init__(
-        self, *, measure: Callable[[], int] = resident_bytes, least_growth_bytes: int = LEAST_GROWTH_BYTES
+        self, *, measure: Callable[[], int] = resident_bytes, most_growth_bytes: int = MOST_GROWTH_BYTES
     ) -> None:
         self._measure = measure
-        self._least_growth_bytes = least_growth_bytes
+        self._most_growth_bytes = most_growth_bytes
         self._lock = threading.RLock()  # the collector may call us while the same thread holds it
         self._blocks = 0
         self._threshold = 0
@@ -86,8 +86,7 @@ class FullCollections:
                 self._allow()
 
     def _postpone(self) -> None:
-        now = self._measure()
-        self._most_bytes = now + max(now, self._least_growth_bytes)
+        self._most_bytes = self._measure() + self._most_growth_bytes
         first, second, third = gc.get_threshold()
         if third == self._threshold:
             gc.set_threshold(first, second, NEVER)

@@ -17,6 +17,8 @@ from verifiers_tito.types import ClientConfig
 
 _CONNECTIONS_OF_THE_PACKAGE = "AsyncHttpxClientWrapper"
 """The class of a client's `http_client` where nobody gave one."""
+_OTHER_KEYS = ("_api_key_provider", "workload_identity", "_provider")
+"""Where a client keeps other means than a key; older packages have not all of them."""
 
 
 def connect(config: ClientConfig, *, base_url: str | None = None) -> AsyncOpenAI:
@@ -35,12 +37,21 @@ def connect(config: ClientConfig, *, base_url: str | None = None) -> AsyncOpenAI
 
 def sender_of(provider: AsyncOpenAI) -> Sender:
     """The leanest way to send as `provider` does. Of one that `connect` has made all is known that it does to a
-    request; another one may be a subclass, or have hooks, a proxy or certificates of its own."""
+    request; another one may be a subclass, have hooks, a proxy or certificates of its own, or a key that changes."""
     connections = provider._client
-    is_plain = type(provider) is AsyncOpenAI and not provider.default_query
-    if is_plain and isinstance(connections, Connections) and not connections.has_proxy:
+    if _is_plain(provider) and isinstance(connections, Connections) and not connections.has_proxy:
         return PoolSender(provider, connections)
     return PackageSender(provider)
+
+
+def _is_plain(provider: AsyncOpenAI) -> bool:
+    """Whether its address, key and headers are all that it puts on a request."""
+    return (
+        type(provider) is AsyncOpenAI
+        and not provider.default_query
+        and not any(isinstance(value, openai.Omit) for value in provider._custom_headers.values())
+        and all(getattr(provider, name, None) is None for name in _OTHER_KEYS)
+    )
 
 
 def with_base_url(client: AsyncOpenAI, base_url: str) -> AsyncOpenAI:

@@ -15,7 +15,8 @@ _PROXIES = ("http", "https", "all")
 
 
 class Connections(openai.DefaultAioHttpClient):
-    """Up to `most` connections at once. The pool of the package's default looks at all connections for every request,
+    """Up to `most` connections at once in each of two pools; the package's is used for what is left to it, a redirect
+    say. The pool of the package's default looks at all connections for every request,
     and at 2,048 at once does little else; aiohttp's does not, in the package's hands or in ours.
 
     `has_proxy`: the environment names one, which is the package's business.
@@ -40,10 +41,13 @@ class Connections(openai.DefaultAioHttpClient):
                 keepalive_timeout=self._limits.keepalive_expiry,
                 ssl=self._certificates,
             )
-            self._session = aiohttp.ClientSession(connector=connector)
+            cookies = aiohttp.CookieJar(unsafe=True)  # also of servers that have no name but an IP address
+            self._session = aiohttp.ClientSession(connector=connector, cookie_jar=cookies)
         return self._session
 
     async def aclose(self) -> None:
-        if self._session is not None:
-            await self._session.close()
-        await super().aclose()
+        try:
+            if self._session is not None:
+                await self._session.close()
+        finally:
+            await super().aclose()

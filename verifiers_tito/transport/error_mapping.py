@@ -1,7 +1,8 @@
 """The one seam where a provider's errors become ours.
 
 Authentication errors stay the provider's own (callers catch `openai.AuthenticationError`); everything else becomes
-a class of `verifiers_tito.errors`, with the server's own words in the message.
+a class of `verifiers_tito.errors`, with the words of the server's answer in the message. Where no answer came, ours are
+to be raised without a cause: the `repr` of others may show the headers that were sent, or what came instead of HTTP.
 """
 
 from __future__ import annotations
@@ -12,6 +13,7 @@ import time
 from collections.abc import Mapping
 from email.utils import parsedate_to_datetime
 from types import MappingProxyType
+from urllib.parse import urlsplit
 
 import msgspec
 import openai
@@ -83,12 +85,12 @@ class ModelNotServedError(RequestRefusedError):
     """The server does not serve a model of this name."""
 
 
-def map_provider_error(error: openai.OpenAIError, *, operation: str) -> Error:
+def map_provider_error(error: openai.OpenAIError, *, url: str, operation: str) -> Error:
     """The error to raise instead of one of the package's that tells of no answer."""
     if isinstance(error, openai.APIConnectionError):
         cause = _cause(error)
         in_time = not isinstance(error, openai.APITimeoutError) or _is_broken_connection(cause)
-        return _unreachable(cause, str(error.request.url), operation) if in_time else _too_late(operation)
+        return _unreachable(cause, url, operation) if in_time else _too_late(operation)
     return ModelError(f"{operation}: {error}")
 
 
@@ -121,6 +123,12 @@ def map_status(status: int, body: bytes, *, headers: Mapping[str, str] = EMPTY, 
     return RequestRefusedError(message)
 
 
+def without_userinfo(url: str) -> str:
+    """`url` as it may be shown."""
+    parts = urlsplit(url)
+    return parts._replace(netloc=parts.netloc.rpartition("@")[2]).geturl()
+
+
 def _too_late(operation: str) -> ServerUnreachableError:
     return ServerUnreachableError(
         f"{operation}: no answer in time; raise ClientConfig(timeout=...) or look at the server's load"
@@ -132,7 +140,8 @@ def _unreachable(cause: BaseException, url: str, operation: str) -> ServerUnreac
     name = type(cause).__name__
     words = f"{name}: {cause}" if "Connect" in name and str(cause) else name
     return ServerUnreachableError(
-        f"{operation}: the server at {url} cannot be reached or broke the connection ({words}); is it running?"
+        f"{operation}: the server at {without_userinfo(url)} cannot be reached or broke the connection ({words}); "
+        "is it running?"
     )
 
 

@@ -103,7 +103,7 @@ class Fleet:
             server.is_out = True
             left = sum(not other.is_out for other in self.servers)
             words = "the server at %s is taken out, its rollouts move to the %d that are left: %s"
-            _logger.warning(words, server.base_url, left, error)
+            _logger.warning(words, server.shown_url, left, error)
             self._watches[server] = asyncio.create_task(self._watch(server))
         return True
 
@@ -133,4 +133,4 @@ class Fleet:
             pause_seconds = min(2 * pause_seconds, _LONGEST_PAUSE_SECONDS)
             await asyncio.sleep(pause_seconds)
         server.is_out = False
-        _logger.warning("the server at %s is back", server.base_url)
+        _logger.warning("the server at %s is back", server.shown_url)

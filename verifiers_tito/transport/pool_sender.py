@@ -1,6 +1,10 @@
 """Sending straight through the pool of connections: the package's request layer costs three times as much CPU.
 
-What goes out is what the package would send, and what it would do in a way of its own is left to it.
+What goes out is what the package would send, but for the headers in which each says something of itself:
+`X-Stainless-Retry-Count`, `X-Stainless-Read-Timeout`, `Accept-Encoding` and `Connection`. What the package would do in
+a way of its own is left to it, but for a 303: it would get the page that is named there, and here the answer is the
+303, since what was asked has been done and may not be asked again. Cookies are kept as it keeps them, but in a jar of
+this pool's own.
 """
 
 from __future__ import annotations
@@ -11,6 +15,7 @@ import aiohttp
 import openai
 from openai import AsyncOpenAI
 
+from verifiers_tito.errors import Error
 from verifiers_tito.transport.connections import Connections
 from verifiers_tito.transport.error_mapping import map_connection_error
 from verifiers_tito.transport.package_sender import PackageSender
@@ -29,10 +34,19 @@ class PoolSender:
         self._provider = provider
         self._connections = connections
         self._package = PackageSender(provider)
-        self._headers = _in_small_letters(provider.default_headers)
+        self._defaults = _in_small_letters(provider.default_headers)
+        self._custom = _in_small_letters(provider._custom_headers)
         self._timeout = _timeout(openai.Timeout(provider.timeout))
 
     async def send(self, request: Request) -> Answer:
+        if any(isinstance(value, openai.Omit) for value in request.headers.values()):
+            return await self._package.send(request)
+        told = await self._answer(request)
+        if isinstance(told, Error):  # raised out here, it drags none along whose `repr` shows what was sent
+            raise told
+        return await self._package.send(request) if told.status in _LEFT_TO_THE_PACKAGE else told
+
+    async def _answer(self, request: Request) -> Answer | Error:
         try:
             async with self._connections.session.request(
                 request.method,
@@ -42,15 +56,15 @@ class PoolSender:
                 timeout=self._timeout_of(request),
                 allow_redirects=False,
             ) as response:
-                answer = Answer(response.status, await response.read(), response.headers)
+                return Answer(response.status, await response.read(), response.headers)
         except (aiohttp.ClientError, OSError) as error:
-            raise map_connection_error(error, url=request.url, operation=request.operation) from error
-        return await self._package.send(request) if answer.status in _LEFT_TO_THE_PACKAGE else answer
+            return map_connection_error(error, url=request.url, operation=request.operation)
 
     def _headers_of(self, request: Request) -> dict[str, str]:
-        """The later ones replace the earlier ones, however they are spelled."""
+        """The later ones replace the earlier ones, however they are spelled. Older packages count the key that the
+        client was made with among its defaults."""
         key = _in_small_letters(self._provider.auth_headers)
-        return {**key, **self._headers, **_in_small_letters(request.headers)}
+        return {**self._defaults, **key, **self._custom, **_in_small_letters(request.headers)}
 
     def _timeout_of(self, request: Request) -> aiohttp.ClientTimeout:
         seconds = request.timeout_seconds

@@ -12,15 +12,18 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 from typing import Protocol
 
+from openai import Omit
+
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Request:
-    """A POST of `content`, or a GET where that is None. `path` is how errors name it; headers may hold secrets.
-    `timeout_seconds` is for each step of it, instead of the provider's."""
+    """A POST of `content`, or a GET where that is None. `path` is how errors name it; headers may hold secrets, or an
+    `openai.Omit()` that takes the client's header of this name away. `timeout_seconds` is for each step of it, instead
+    of the provider's."""
 
     path: str
     url: str
-    headers: Mapping[str, str] = field(repr=False)
+    headers: Mapping[str, str | Omit] = field(repr=False)
     content: bytes | None = field(default=None, repr=False)
     timeout_seconds: float | None = None
 

@@ -16,10 +16,17 @@ from openai import AsyncOpenAI
 
 from verifiers_tito.errors import Error, InvalidModelResponseError, UnencodableTextError
 from verifiers_tito.transport.connecting import sender_of
-from verifiers_tito.transport.error_mapping import AUTHENTICATION_ERRORS, EMPTY, RouteMissingError, map_status
+from verifiers_tito.transport.error_mapping import (
+    AUTHENTICATION_ERRORS,
+    EMPTY,
+    RouteMissingError,
+    map_status,
+    without_userinfo,
+)
 from verifiers_tito.transport.retry_policy import RetryBudget, RetryPolicy
 from verifiers_tito.transport.retrying import Retrying
 from verifiers_tito.transport.sender import Answer, Request
+from verifiers_tito.transport.slices import Slices
 from verifiers_tito.transport.traffic import Traffic
 from verifiers_tito.wire.routes import API_ROOT, ENGINE_IDS, HEALTH
 
@@ -50,12 +57,18 @@ class Server:
         self.has_stand_in: Callable[[], bool] = lambda: False
         self.abort_path = ""
         self._sender = sender_of(provider)
+        self._slices = Slices()
         self._traffic = traffic or Traffic()
         policy = RetryPolicy(most_retries=provider.max_retries)
         self._retrying = Retrying(policy=policy, counts=self._traffic.retries)
 
     def __repr__(self) -> str:
-        return f"Server({self.base_url})"
+        return f"Server({self.shown_url})"
+
+    @property
+    def shown_url(self) -> str:
+        """Its address in messages: without user and password."""
+        return without_userinfo(self.base_url)
 
     @property
     def base_url(self) -> str:
@@ -138,6 +151,7 @@ class Server:
         """The body of a good answer, counted, or one of our errors."""
         request = self._request(path, headers=headers, content=content)
         answer = await self._sender.send(request)
+        await self._slices.turn()
         if not answer.is_good:
             raise _error_of(answer, request)
         self._traffic.answered(request.operation, sent=len(content or b""), received=len(answer.body))
@@ -155,7 +169,9 @@ class Server:
 
 def _error_of(answer: Answer, request: Request) -> Error:
     error = map_status(answer.status, answer.body, headers=answer.headers, operation=request.operation)
-    return RouteMissingError(f"{error} ({request.url})") if isinstance(error, RouteMissingError) else error
+    if isinstance(error, RouteMissingError):
+        return RouteMissingError(f"{error} ({without_userinfo(request.url)})")
+    return error
 
 
 def _encode(body: Mapping[str, Any], path: str) -> bytes:
