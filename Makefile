@@ -5,7 +5,7 @@
 # make concurrency   hundreds and thousands of rollouts at once
 # make scaling   what rollouts take of memory, wire and disk
 # make soak   2,000 rollouts on a bad wire, in a process that is killed twice (a minute)
-# make train  PPO with a local vLLM, from rollouts to pushed weights (minutes)
+# make train  PPO with a local vLLM, from rollouts to pushed weights: a policy that learns (minutes)
 # make answers  what a long answer costs         make peers    the same conversations through other clients
 # make datums trajectories to packed batches (7 GB of memory)
 # make rendering  prompts and bridges beside transformers and the package `renderers`

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import warnings
-from functools import cache
+from functools import lru_cache
 
 import pytest
 
@@ -18,7 +18,7 @@ from verifiers_tito.parsing import CompletionParser, EndOfTurn, TransformersDeco
 
 pytestmark = [pytest.mark.corpus, pytest.mark.filterwarnings("ignore")]
 
-tokenizer_of = cache(load_family)
+tokenizer_of = lru_cache(maxsize=2)(load_family)
 PAIRS = [(answers, reasoning, calls) for answers in ALL for reasoning, calls in answers.parsers]
 each_pair = pytest.mark.parametrize(
     ("answers", "reasoning", "calls"), PAIRS, ids=[f"{answers.name}-{r}-{c}" for answers, r, c in PAIRS]

@@ -8,7 +8,7 @@ from __future__ import annotations
 import logging
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
-from functools import cache
+from functools import cache, lru_cache
 from typing import Any
 
 from verifiers_tito.parsing import ParsedText, parse_request
@@ -49,7 +49,7 @@ def read_by_vllm(
 ) -> Read:
     """The message's parts. `text` is what vLLM's detokenizer gave, without the token that stopped it."""
     request = chat_request(asked)
-    parser = _parser(tokenizer, reasoning, calls, repr(asked), request=request, asked=asked)
+    parser = _parser(tokenizer, reasoning, calls, request=request, asked=asked)
     found = parser.parse(text, request, enable_auto_tools=calls is not None, model_output_token_ids=token_ids)
     thought, content, tool_calls = found
     forced = request.tool_choice not in (None, "none", "auto")
@@ -82,18 +82,20 @@ def chat_request(asked: Asked) -> Any:
     return ChatCompletionRequest.model_validate(fields)
 
 
-_PARSERS: dict[tuple[object, ...], Any] = {}
-
-
-def _parser(tokenizer: Any, *key: Any, request: Any, asked: Asked) -> Any:
+def _parser(tokenizer: Any, reasoning: str | None, calls: str | None, *, request: Any, asked: Asked) -> Any:
     """One parser per kind of request: building one takes longer than a hundred answers do."""
-    whole_key = (id(tokenizer), *key)
-    if whole_key not in _PARSERS:
-        reasoning, calls, _ = key
-        _PARSERS[whole_key] = parser_class(reasoning, calls)(
+    parsers, kind = _latest_parsers(tokenizer, reasoning, calls), repr(asked)
+    if kind not in parsers:
+        parsers[kind] = parser_class(reasoning, calls)(
             tokenizer, request.tools, chat_template_kwargs=asked.template_kwargs
         )
-    return _PARSERS[whole_key]
+    return parsers[kind]
+
+
+@lru_cache(maxsize=1)
+def _latest_parsers(tokenizer: Any, reasoning: str | None, calls: str | None) -> dict[str, Any]:
+    """Those of the pair that is looked at: all pairs' are gigabytes."""
+    return {}
 
 
 @cache
