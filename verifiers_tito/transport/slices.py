@@ -13,7 +13,7 @@ import asyncio
 import time
 from collections.abc import Callable
 
-SLICE_SECONDS = 0.01
+SLICE_SECONDS = 0.005
 
 
 class Slices:
