@@ -22,11 +22,17 @@ from verifiers_tito.parsing.marked_calls import MarkedCalls
 CONTENT, REASONING, PREAMBLE = Place.CONTENT, Place.REASONING, Place.PREAMBLE
 NAME, ARGUMENTS, BETWEEN = Place.NAME, Place.ARGUMENTS, Place.BETWEEN
 
-THINKING = {
-    (REASONING, THINK): Move(to=REASONING),
-    (REASONING, THINK_END): Move(to=CONTENT, ends_reasoning=True),
-    (CONTENT, THINK_END): Move(to=CONTENT),
-}
+
+def reasoning_between(opening: str, closing: str) -> dict[tuple[Place, str], Move]:
+    """The moves of the marks of reasoning, but for its opening in the content, which not all formats know."""
+    return {
+        (REASONING, opening): Move(to=REASONING),
+        (REASONING, closing): Move(to=CONTENT, ends_reasoning=True),
+        (CONTENT, closing): Move(to=CONTENT),
+    }
+
+
+THINKING = reasoning_between(THINK, THINK_END)
 CALL, CALL_END = "<tool_call>", "</tool_call>"
 
 FUNCTION, FUNCTION_END = "<function=", "</function>"
@@ -105,10 +111,8 @@ THOUGHT = "thought\n"
 GEMMA_CALL, GEMMA_CALL_END = "<|tool_call>", "<tool_call|>"
 GEMMA = Markup(
     moves={
+        **reasoning_between(CHANNEL, CHANNEL_END),
         (CONTENT, CHANNEL): Move(to=REASONING),
-        (CONTENT, CHANNEL_END): Move(to=CONTENT),
-        (REASONING, CHANNEL): Move(to=REASONING),
-        (REASONING, CHANNEL_END): Move(to=CONTENT, ends_reasoning=True),
         **{(place, GEMMA_CALL): Move(to=PREAMBLE, opens=True, ends_reasoning=True) for place in (CONTENT, REASONING)},
         **{(PREAMBLE, mark): Move(to=NAME) for mark in ("call:", ":")},
         **{(NAME, mark): Move(to=ARGUMENTS) for mark in ("{", "(")},
@@ -131,10 +135,8 @@ MISTRAL_THINK, MISTRAL_THINK_END = "[THINK]", "[/THINK]"
 MISTRAL_CALLS, MISTRAL_ARGUMENTS = "[TOOL_CALLS]", "[ARGS]"
 MISTRAL = Markup(
     moves={
+        **reasoning_between(MISTRAL_THINK, MISTRAL_THINK_END),
         (CONTENT, MISTRAL_THINK): Move(to=REASONING),
-        (CONTENT, MISTRAL_THINK_END): Move(to=CONTENT),
-        (REASONING, MISTRAL_THINK): Move(to=REASONING),
-        (REASONING, MISTRAL_THINK_END): Move(to=CONTENT, ends_reasoning=True),
         **{(place, MISTRAL_CALLS): Move(to=NAME, opens=True, ends_reasoning=True) for place in (CONTENT, REASONING)},
         (NAME, MISTRAL_ARGUMENTS): Move(to=ARGUMENTS),
         (NAME, "{"): Move(to=ARGUMENTS, is_argument=True),
