@@ -12,10 +12,10 @@ from collections.abc import AsyncIterator, Awaitable, Callable
 from contextlib import asynccontextmanager
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, TypeAlias, TypeVar
-from urllib.parse import urlsplit
 
 from verifiers_tito.clients.client import Client
 from verifiers_tito.types import ClientConfig
+from verifiers_tito.wire.addresses import without_userinfo
 
 if TYPE_CHECKING:
     from openai import AsyncOpenAI, OpenAI
@@ -84,8 +84,7 @@ def address(given: GivenClient) -> str:
     if isinstance(given, Client) and given.config is not None:
         return address(given.config)
     provider = given.client if isinstance(given, Client) else given
-    parts = urlsplit(str(getattr(provider, "base_url", "")).rstrip("/"))
-    return parts._replace(netloc=parts.netloc.rpartition("@")[2]).geturl()
+    return without_userinfo(str(getattr(provider, "base_url", "")).rstrip("/"))
 
 
 def _token_client_of(given: GivenClient) -> AnyClient:

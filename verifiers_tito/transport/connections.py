@@ -16,8 +16,8 @@ _PROXIES = ("http", "https", "all")
 
 class Connections(openai.DefaultAioHttpClient):
     """Up to `most` connections at once in each of two pools; the package's is used for what is left to it, a redirect
-    say. The pool of the package's default looks at all connections for every request,
-    and at 2,048 at once does little else; aiohttp's does not, in the package's hands or in ours.
+    say. The pool of the package's default looks at all connections for every request, and at 2,048 at once does little
+    else; aiohttp's does not, in the package's hands or in ours.
 
     `has_proxy`: the environment names one, which is the package's business.
     """

@@ -13,12 +13,12 @@ import time
 from collections.abc import Mapping
 from email.utils import parsedate_to_datetime
 from types import MappingProxyType
-from urllib.parse import urlsplit
 
 import msgspec
 import openai
 
 from verifiers_tito.errors import Error, ModelError, OverlongPromptError
+from verifiers_tito.wire.addresses import without_userinfo
 from verifiers_tito.wire.answers import ErrorAnswer, ErrorDetail
 
 AUTHENTICATION_ERRORS = (openai.AuthenticationError, openai.PermissionDeniedError)
@@ -121,12 +121,6 @@ def map_status(status: int, body: bytes, *, headers: Mapping[str, str] = EMPTY, 
             means_absence=status in _NOBODY_BEHIND,
         )
     return RequestRefusedError(message)
-
-
-def without_userinfo(url: str) -> str:
-    """`url` as it may be shown."""
-    parts = urlsplit(url)
-    return parts._replace(netloc=parts.netloc.rpartition("@")[2]).geturl()
 
 
 def _too_late(operation: str) -> ServerUnreachableError:

@@ -21,13 +21,13 @@ from verifiers_tito.transport.error_mapping import (
     EMPTY,
     RouteMissingError,
     map_status,
-    without_userinfo,
 )
 from verifiers_tito.transport.retry_policy import RetryBudget, RetryPolicy
 from verifiers_tito.transport.retrying import Retrying
 from verifiers_tito.transport.sender import Answer, Request
 from verifiers_tito.transport.slices import Slices
 from verifiers_tito.transport.traffic import Traffic
+from verifiers_tito.wire.addresses import without_userinfo
 from verifiers_tito.wire.routes import API_ROOT, ENGINE_IDS, HEALTH
 
 AnswerT = TypeVar("AnswerT")
