@@ -44,6 +44,6 @@ async def test_log_probabilities_recomputed_with_transformers_agree(
             for datum in datums
         ]
     )
-    assert differences.size >= 50
+    assert differences.size >= 6 * 4 * 4
     assert differences.max() <= 1e-3
     assert differences.mean() <= 1e-4
