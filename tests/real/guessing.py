@@ -8,8 +8,8 @@ from verifiers_tito.local.server import LocalServer
 
 
 async def guessing_games(server: LocalServer) -> list[vf.State]:
-    """Six rollouts at temperature 1, of four turns and at least four tokens a turn, whatever is sampled: the numbers are
-    too many to be hit, and a turn may not end at once."""
+    """Six rollouts at temperature 1, of four turns and at least four tokens a turn, whatever is sampled: the numbers
+    are too many to be hit, and a turn may not end at once."""
     env = vf.load_environment("number-guess", num_examples=2, highest=10**9, max_turns=4)
     config = vf.ClientConfig(base_url=server.base_url, api_key=API_KEY)
     async with vf.OpenAIChatCompletionsTokenClient(config) as client:

@@ -33,6 +33,20 @@ report = {"name": made.name, "satisfies": isinstance(made, EndpointPlugin)}
 print(json.dumps({**report, "keep_alive": load_vllm().sse_keep_alive.__name__}))
 """
 
+AN_ANSWERS_TEXT = """
+from types import SimpleNamespace
+from vllm import SamplingParams
+from vllm.v1.engine.detokenizer import FastIncrementalDetokenizer
+from verifiers_tito.vllm_plugin.compat import load_vllm
+from verifiers_tito.vllm_plugin.prompt_tail import behind_the_tail, install
+install(load_vllm().decoders)
+request = SimpleNamespace(request_id="0", sampling_params=SamplingParams(), prompt_token_ids=[0] * 1000)
+with behind_the_tail():
+    ours = FastIncrementalDetokenizer(SimpleNamespace(_tokenizer=None), request)
+theirs = FastIncrementalDetokenizer(SimpleNamespace(_tokenizer=None), request)
+print(type(ours.stream).__name__, type(theirs.stream).__name__)
+"""
+
 
 @pytest.fixture(scope="module")
 def without_vllm() -> dict[str, Any]:
@@ -70,3 +84,9 @@ def test_every_name_is_found_in_the_installed_vllm() -> None:
 
     found = json.loads(done.stdout.splitlines()[-1])
     assert found == {"name": "verifiers_tito", "satisfies": True, "keep_alive": "with_sse_keep_alive"}
+
+
+@pytest.mark.vllm
+def test_the_installed_vllm_begins_the_text_of_our_routes_answers_behind_the_tail() -> None:
+    done = subprocess.run([sys.executable, "-c", AN_ANSWERS_TEXT], capture_output=True, text=True, check=True)
+    assert done.stdout.splitlines()[-1] == "TailStream DecodeStream"

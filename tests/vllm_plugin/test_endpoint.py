@@ -20,6 +20,7 @@ from starlette.responses import JSONResponse, StreamingResponse
 
 from verifiers_tito.vllm_plugin.compat import VLLM
 from verifiers_tito.vllm_plugin.endpoint import ChatTokensPlugin
+from verifiers_tito.vllm_plugin.prompt_tail import TailStream
 from verifiers_tito.wire.answers import TokenRouteCapabilities
 from verifiers_tito.wire.routes import CHAT_TOKENS
 
@@ -48,7 +49,7 @@ async def keep_alive(stream: AsyncIterator[str], interval_seconds: float) -> Asy
         yield f"{event} every {interval_seconds}"
 
 
-def make_plugin() -> ChatTokensPlugin:
+def make_plugin(decoders: Any = None) -> ChatTokensPlugin:
     vllm = VLLM(
         version="0.32.0",
         chat_request=ChatRequest,
@@ -64,6 +65,7 @@ def make_plugin() -> ChatTokensPlugin:
         request=Request,
         json_response=JSONResponse,
         streaming_response=StreamingResponse,
+        decoders=decoders or SimpleNamespace(DecodeStream=dict),
     )
     return ChatTokensPlugin(vllm=vllm)
 
@@ -111,10 +113,10 @@ class Chat:
         return self.answer
 
 
-async def started_app(chat: Any, *, engine_client: Any = "an engine") -> App:
+async def started_app(chat: Any, *, engine_client: Any = "an engine", decoders: Any = None) -> App:
     app = App()
     app.state.openai_serving_chat = chat
-    plugin = make_plugin()
+    plugin = make_plugin(decoders)
     plugin.attach_router(app)
     await plugin.init_state(engine_client, app.state, app.state.args)
     return app
@@ -168,6 +170,21 @@ async def test_the_chat_routes_own_handler_is_left_as_it_was() -> None:
     await started_app(chat)
 
     assert "render_chat_request" not in vars(chat)
+
+
+async def test_only_within_the_handler_is_text_begun_behind_the_tail_of_a_prompt() -> None:
+    decoders, prompt_ids, within = SimpleNamespace(DecodeStream=dict), [0] * 1000, []
+
+    class Texts(Chat):
+        async def create_chat_completion(self, request: Any, raw_request: Any) -> Any:
+            within.append(decoders.DecodeStream(ids=prompt_ids))
+            return self.answer
+
+    app = await started_app(Texts(answer=ChatResponse(text="4")), decoders=decoders)
+    await app.post()
+
+    assert [type(stream) for stream in within] == [TailStream]
+    assert decoders.DecodeStream(ids=prompt_ids) == {"ids": prompt_ids, "skip_special_tokens": False}
 
 
 async def test_an_error_of_the_handler_keeps_its_status() -> None:

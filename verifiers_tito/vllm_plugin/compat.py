@@ -45,6 +45,8 @@ class VLLM:
     request: type[Any]
     json_response: type[Any]
     streaming_response: type[Any]
+    decoders: Any
+    """The module `tokenizers.decoders`, with which vLLM makes text of ids."""
 
 
 def load_vllm() -> VLLM:
@@ -69,6 +71,7 @@ def load_vllm() -> VLLM:
         request=find("Request", ("fastapi",)),
         json_response=find("JSONResponse", ("fastapi.responses",)),
         streaming_response=find("StreamingResponse", ("fastapi.responses",)),
+        decoders=find("decoders", ("tokenizers",)),
     )
 
 

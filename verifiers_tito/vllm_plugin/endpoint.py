@@ -16,6 +16,7 @@ import msgspec
 from verifiers_tito.vllm_plugin.answering import answering, completion_body
 from verifiers_tito.vllm_plugin.capabilities import find_capabilities
 from verifiers_tito.vllm_plugin.compat import VLLM, load_vllm
+from verifiers_tito.vllm_plugin.prompt_tail import behind_the_tail, install
 from verifiers_tito.vllm_plugin.serving import error_body, tokens_handler, tokens_request_class
 from verifiers_tito.wire.answers import TokenRouteCapabilities
 from verifiers_tito.wire.routes import CHAT_TOKENS
@@ -56,6 +57,7 @@ class ChatTokensPlugin:
 
     async def init_state(self, engine_client: Any, state: Any, args: Any) -> None:
         """Prepares the handler. A server that cannot serve the route still starts, and the route says why."""
+        install(self._vllm.decoders)
         setattr(state, _STATE_NAME, self._service(engine_client, state, args))
 
     def _service(self, engine_client: Any, state: Any, args: Any) -> _Service | _Unavailable:
@@ -103,7 +105,8 @@ def _route(vllm: VLLM) -> Any:
         service = _service_of(raw_request)
         if isinstance(service, _Unavailable):
             return service.http_answer(vllm)
-        answer = await answering(service.handler, request).create_chat_completion(request, raw_request)
+        with behind_the_tail():
+            answer = await answering(service.handler, request).create_chat_completion(request, raw_request)
         return _http_answer(vllm, answer, request=request, raw_request=raw_request)
 
     create_chat_completion_from_tokens.__annotations__ = {
