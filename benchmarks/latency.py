@@ -5,8 +5,9 @@
 
 Each way has a conversation of its own, as long as the others', and they take their turns one after the other: a busy
 machine is busy for all of them. The floor is the plugin's route again, asked by a bare HTTP client that sends a body
-made before and reads the answer's bytes: no client can be faster. Figures are wall times of one turn, medians over
-`--turns` turns; compare them within one run only.
+made before, of as many ids, and reads the answer's bytes: no client can be faster. Figures are wall times of one turn,
+medians over `--turns` turns. How many times as long one way takes as another is the median over turns of the same
+number: these are of the same length, so that the server has cached as much of them. Compare within one run only.
 """
 
 from __future__ import annotations
@@ -74,7 +75,7 @@ class Options:
     api_key_env: str | None = None
     model_folder: Path = Path(".models/qwen3-tiny")
     histories: tuple[int, ...] = (1_000, 4_000, 8_000, 16_000, 30_000)
-    turns: int = 15
+    turns: int = 25
     max_tokens: int = 4
 
     def __post_init__(self) -> None:
@@ -128,9 +129,9 @@ class Talk:
         self.routes.append(response.served.label)
         return taken
 
-    @property
-    def ids(self) -> list[int]:
-        tokens = self.state["trajectory"][-1]["tokens"]
+    def ids(self, turn: int = -1) -> list[int]:
+        """The ids of a turn, the sampled ones included."""
+        tokens = self.state["trajectory"][turn]["tokens"]
         return [*tokens["prompt_ids"], *tokens["completion_ids"]]
 
 
@@ -207,15 +208,20 @@ async def _behind(
     for number, talk in enumerate(talks.values()):  # each begins with other words, so that no cache is another's
         await talk.turn(words.text(count=history, seed=number))
         await talk.turn(words.text(count=SAID_WORDS, seed=100 + number))
-    floor = Floor(http, model, options, [*words.ids(count=history, seed=50)])
-    await floor.turn(words.ids(count=SAID_WORDS, seed=51))
+    first, second = (len(talks[Way.PLUGIN].ids(turn)) for turn in (0, 1))
+    said_ids = second - first - options.max_tokens  # with what the template writes around the words
+    floor = Floor(http, model, options, words.ids(count=first, seed=50))
+    await floor.turn(words.ids(count=said_ids, seed=51))
     taken: dict[Way, list[float]] = {way: [] for way in (Way.FLOOR, *talks)}
     for turn in range(options.turns):
-        taken[Way.FLOOR].append(await floor.turn(words.ids(count=SAID_WORDS, seed=1000 + turn)))
-        for number, (way, talk) in enumerate(talks.items()):
-            taken[way].append(await talk.turn(words.text(count=SAID_WORDS, seed=1000 * (number + 2) + turn)))
+        for number, way in _in_turn(list(enumerate(taken)), turn):
+            seed = 1000 * (number + 1) + turn
+            if way is Way.FLOOR:
+                taken[way].append(await floor.turn(words.ids(count=said_ids, seed=seed)))
+            else:
+                taken[way].append(await talks[way].turn(words.text(count=SAID_WORDS, seed=seed)))
         after_turn()
-    lengths = {Way.FLOOR: len(floor.ids), **{way: len(talk.ids) for way, talk in talks.items()}}
+    lengths = {Way.FLOOR: len(floor.ids), **{way: len(talk.ids()) for way, talk in talks.items()}}
     served = {way: sorted(set(talk.routes[2:])) for way, talk in talks.items()}
     return [
         Latency(
@@ -229,29 +235,40 @@ async def _behind(
     ]
 
 
+def _in_turn(ways: list[tuple[int, Way]], turn: int) -> list[tuple[int, Way]]:
+    """Another one begins each time, so that none always follows the same one."""
+    first = turn % len(ways)
+    return ways[first:] + ways[:first]
+
+
+def times(found: Sequence[Latency], history: int, way: Way, other: Way) -> float:
+    """How many times as long `way` takes as `other`."""
+    by_way = {one.way: one.milliseconds for one in found if one.history == history}
+    return median(mine / theirs for mine, theirs in zip(by_way[way], by_way[other], strict=True))
+
+
 def table(found: Sequence[Latency]) -> Table:
     made = Table(title="\nMedian milliseconds of a turn, and how many times the floor", title_justify="left")
     for name in ("history", *dict.fromkeys(one.way for one in found)):
         made.add_column(name, justify="right")
     for history in sorted({one.history for one in found}):
-        by_way = {one.way: one.median_ms for one in found if one.history == history}
-        cells = (f"{ms:.1f} ({ms / by_way[Way.FLOOR]:.2f})" for way, ms in by_way.items())
+        ways = [one for one in found if one.history == history]
+        cells = (f"{one.median_ms:.1f} ({times(found, history, one.way, Way.FLOOR):.2f})" for one in ways)
         made.add_row(f"{history:,}", *cells)
     return made
 
 
 def conclusion(found: Sequence[Latency]) -> str:
     """The two figures this benchmark is for."""
-    by = {(one.history, one.way): one.median_ms for one in found}
-    histories = sorted({history for history, _ in by})
-    to_floor = max(by[history, Way.PLUGIN] / by[history, Way.FLOOR] for history in histories)
+    histories = sorted({one.history for one in found})
+    to_floor = max(times(found, history, Way.PLUGIN, Way.FLOOR) for history in histories)
     verdict = "met" if to_floor <= GOAL_TO_FLOOR else "MISSED"
     said = [
         f"Token ids through the plugin take at most {to_floor:.2f} times the floor, goal {GOAL_TO_FLOOR}: {verdict}."
     ]
     long = [history for history in histories if history >= LONG_HISTORY]
     if long:
-        to_messages = max(by[history, Way.PLUGIN] / by[history, Way.MESSAGES] for history in long)
+        to_messages = max(times(found, history, Way.PLUGIN, Way.MESSAGES) for history in long)
         verdict = "met" if to_messages <= GOAL_TO_MESSAGES else "MISSED"
         said.append(
             f"From {LONG_HISTORY:,} tokens on they take at most {to_messages:.2f} times what messages take, goal "
@@ -314,7 +331,7 @@ def parse(arguments: Sequence[str] | None) -> Options:
                         help="what to serve, and whose tokenizer makes the words")  # fmt: skip
     parser.add_argument("--histories", type=int, nargs="+", default=Options.__dataclass_fields__["histories"].default,
                         metavar="TOKENS", help="lengths of the histories")  # fmt: skip
-    parser.add_argument("--turns", type=int, default=15, help="measured turns behind each history (default: 15)")
+    parser.add_argument("--turns", type=int, default=25, help="measured turns behind each history (default: 25)")
     parser.add_argument("--max-tokens", type=int, default=4, help="sampled tokens of a turn (default: 4)")
     parsed = parser.parse_args(arguments)
     return options_from(parser, Options, {**vars(parsed), "histories": tuple(parsed.histories)})

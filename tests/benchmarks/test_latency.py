@@ -7,7 +7,7 @@ from pathlib import Path
 
 import pytest
 
-from benchmarks.latency import Latency, Options, Target, Way, as_json, conclusion, measure, table
+from benchmarks.latency import Latency, Options, Target, Way, as_json, conclusion, measure, table, times
 from benchmarks.words import Words
 from tests.conftest import FAKE_MODEL, FakeMaker
 from verifiers_tito.errors import ConfigError
@@ -45,8 +45,13 @@ async def test_every_way_takes_its_turns_by_its_own_route(
     assert table(found).row_count == 2
 
 
-def latency(history: int, way: Way, ms: float) -> Latency:
-    return Latency(history=history, way=way, milliseconds=[ms], prompt_tokens=history)
+def latency(history: int, way: Way, *ms: float) -> Latency:
+    return Latency(history=history, way=way, milliseconds=[*ms], prompt_tokens=history)
+
+
+def test_ways_are_compared_turn_by_turn() -> None:
+    found = [latency(1, Way.FLOOR, 1.0, 100.0, 4.0), latency(1, Way.PLUGIN, 2.0, 101.0, 8.0)]
+    assert times(found, 1, Way.PLUGIN, Way.FLOOR) == 2.0
 
 
 @pytest.mark.parametrize(
