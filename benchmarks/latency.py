@@ -3,11 +3,12 @@
     .venv/bin/python -m benchmarks.latency                                    a local vLLM with a tiny model
     .venv/bin/python -m benchmarks.latency --base-url URL [--model NAME]      your own server
 
-Each way has a conversation of its own, as long as the others', and they take their turns one after the other: a busy
-machine is busy for all of them. The floor is the plugin's route again, asked by a bare HTTP client that sends a body
-made before, of as many ids, and reads the answer's bytes: no client can be faster. Figures are wall times of one turn,
-medians over `--turns` turns. How many times as long one way takes as another is the median over turns of the same
-number: these are of the same length, so that the server has cached as much of them. Compare within one run only.
+Each way has a conversation of its own, as long as the others', and they take their turns one after the other, in
+another order each time: a busy machine is busy for all of them. The floor is the plugin's route again, asked by the
+HTTP package that our client uses and nothing else: it sends a body made before, of as many ids, and takes the
+answer's bytes. Figures are wall times of one turn, medians over `--turns` turns. How many times as long one way takes
+as another is the median over turns of the same number: these are of the same length, so that the server has cached as
+much of them, but for messages, whose sampled text may come out as other ids. Compare within one run only.
 """
 
 from __future__ import annotations
@@ -16,6 +17,7 @@ import argparse
 import asyncio
 import json
 import os
+import random
 import time
 from collections.abc import AsyncIterator, Sequence
 from contextlib import AsyncExitStack, asynccontextmanager
@@ -25,7 +27,7 @@ from pathlib import Path
 from statistics import median
 from typing import Any
 
-import httpx
+import aiohttp
 from rich.console import Console
 from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeElapsedColumn
 from rich.table import Table
@@ -138,7 +140,7 @@ class Talk:
 class Floor:
     """The same requests without a client: the ids grow by what was sampled and by some words."""
 
-    def __init__(self, http: httpx.AsyncClient, model: str, options: Options, ids: Sequence[int]) -> None:
+    def __init__(self, http: aiohttp.ClientSession, model: str, options: Options, ids: Sequence[int]) -> None:
         self._http = http
         self._fields = {
             "model": model,
@@ -149,6 +151,7 @@ class Floor:
             "logprobs": True,
             "return_token_ids": True,
             "prompt_echo": "digest",
+            "logprobs_form": "array",
         }
         self.ids = list(ids)
 
@@ -157,11 +160,12 @@ class Floor:
         self.ids += said
         body = json.dumps({**self._fields, "tokens": self.ids}).encode()
         started = time.perf_counter()
-        answer = await self._http.post(routes.CHAT_TOKENS, content=body)
+        async with self._http.post(routes.CHAT_TOKENS, data=body) as answer:
+            content = await answer.read()
         taken = (time.perf_counter() - started) * 1000
-        if answer.status_code != 200:
-            raise vf.ModelError(f"POST {routes.CHAT_TOKENS}: {answer.status_code}: {answer.text[:500]}")
-        self.ids += answer.json()["choices"][0]["token_ids"]
+        if answer.status != 200:
+            raise vf.ModelError(f"POST {routes.CHAT_TOKENS}: {answer.status}: {content[:500]!r}")
+        self.ids += json.loads(content)["choices"][0]["token_ids"]
         return taken
 
 
@@ -178,7 +182,8 @@ async def measure(target: Target, options: Options, words: Words, *, after_turn:
     async with AsyncExitStack() as stack:
         headers = {"Authorization": f"Bearer {target.api_key}", "Content-Type": "application/json"}
         root = target.base_url.removesuffix(routes.API_ROOT)
-        http = await stack.enter_async_context(httpx.AsyncClient(base_url=root, headers=headers, timeout=600))
+        limit = aiohttp.ClientTimeout(total=600)
+        http = await stack.enter_async_context(aiohttp.ClientSession(root, headers=headers, timeout=limit))
         clients = {}
         for way in await _ways(http):
             config = vf.ClientConfig(base_url=target.base_url, api_key=target.api_key, route=vf.Route(way), timeout=600)
@@ -188,15 +193,16 @@ async def measure(target: Target, options: Options, words: Words, *, after_turn:
     return found
 
 
-async def _ways(http: httpx.AsyncClient) -> list[Way]:
+async def _ways(http: aiohttp.ClientSession) -> list[Way]:
     """Those that the server has: `generate` is an option of vLLM's."""
-    listed = (await http.get(routes.OPENAPI)).json()["paths"]
+    async with http.get(routes.OPENAPI) as answer:
+        listed = (await answer.json())["paths"]
     return [way for way in Way if way is not Way.FLOOR and (way is not Way.GENERATE or routes.GENERATE in listed)]
 
 
 async def _behind(
     history: int,
-    http: httpx.AsyncClient,
+    http: aiohttp.ClientSession,
     clients: dict[Way, vf.OpenAIChatCompletionsTokenClient],
     model: str,
     options: Options,
@@ -206,20 +212,20 @@ async def _behind(
     """Every way's first two turns are not measured: they fill the server's cache and prove the template."""
     talks = {way: Talk(client, model, options) for way, client in clients.items()}
     for number, talk in enumerate(talks.values()):  # each begins with other words, so that no cache is another's
-        await talk.turn(words.text(count=history, seed=number))
-        await talk.turn(words.text(count=SAID_WORDS, seed=100 + number))
+        await talk.turn(_said(words, count=history, seed=number))
+        await talk.turn(_said(words, count=SAID_WORDS, seed=100 + number))
     first, second = (len(talks[Way.PLUGIN].ids(turn)) for turn in (0, 1))
     said_ids = second - first - options.max_tokens  # with what the template writes around the words
     floor = Floor(http, model, options, words.ids(count=first, seed=50))
     await floor.turn(words.ids(count=said_ids, seed=51))
     taken: dict[Way, list[float]] = {way: [] for way in (Way.FLOOR, *talks)}
     for turn in range(options.turns):
-        for number, way in _in_turn(list(enumerate(taken)), turn):
+        for number, way in random.Random(turn).sample(list(enumerate(taken)), len(taken)):
             seed = 1000 * (number + 1) + turn
             if way is Way.FLOOR:
                 taken[way].append(await floor.turn(words.ids(count=said_ids, seed=seed)))
             else:
-                taken[way].append(await talks[way].turn(words.text(count=SAID_WORDS, seed=seed)))
+                taken[way].append(await talks[way].turn(_said(words, count=SAID_WORDS, seed=seed)))
         after_turn()
     lengths = {Way.FLOOR: len(floor.ids), **{way: len(talk.ids()) for way, talk in talks.items()}}
     served = {way: sorted(set(talk.routes[2:])) for way, talk in talks.items()}
@@ -235,10 +241,9 @@ async def _behind(
     ]
 
 
-def _in_turn(ways: list[tuple[int, Way]], turn: int) -> list[tuple[int, Way]]:
-    """Another one begins each time, so that none always follows the same one."""
-    first = turn % len(ways)
-    return ways[first:] + ways[:first]
+def _said(words: Words, *, count: int, seed: int) -> str:
+    """Always as many ids: each of the words has a space before it."""
+    return f"Go on: {words.text(count=count, seed=seed)}"
 
 
 def times(found: Sequence[Latency], history: int, way: Way, other: Way) -> float:
@@ -248,7 +253,8 @@ def times(found: Sequence[Latency], history: int, way: Way, other: Way) -> float
 
 
 def table(found: Sequence[Latency]) -> Table:
-    made = Table(title="\nMedian milliseconds of a turn, and how many times the floor", title_justify="left")
+    title = "\nMilliseconds of a turn (and times the floor's of the same number), medians"
+    made = Table(title=title, title_justify="left")
     for name in ("history", *dict.fromkeys(one.way for one in found)):
         made.add_column(name, justify="right")
     for history in sorted({one.history for one in found}):
@@ -281,7 +287,10 @@ def as_json(found: Sequence[Latency], options: Options) -> dict[str, Any]:
     return {
         **provenance(),
         "options": {**asdict(options), "model_folder": options.model_folder.name, "base_url": bool(options.base_url)},
-        "latencies": [{**asdict(one), "median_ms": one.median_ms} for one in found],
+        "latencies": [
+            {**asdict(one), "median_ms": one.median_ms, "times_floor": times(found, one.history, one.way, Way.FLOOR)}
+            for one in found
+        ],
     }
 
 

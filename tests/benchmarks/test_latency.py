@@ -39,6 +39,8 @@ async def test_every_way_takes_its_turns_by_its_own_route(
     }
     assert all(len(one.milliseconds) == 3 for one in found)
     assert all(one.prompt_tokens >= one.history + 4 * 30 for one in found)
+    lengths = {(one.history, one.way): one.prompt_tokens for one in found}
+    assert [lengths[history, Way.FLOOR] - lengths[history, Way.PLUGIN] for history in (100, 300)] == [0, 0]
     assert len(bodies) == 2 * (4 + 4)  # the floor's warm-up and turns, and the plugin's but for its first
     assert len(ticks) == 6
     assert len(as_json(found, options)["latencies"]) == 2 * len(ways)
@@ -50,7 +52,7 @@ def latency(history: int, way: Way, *ms: float) -> Latency:
 
 
 def test_ways_are_compared_turn_by_turn() -> None:
-    found = [latency(1, Way.FLOOR, 1.0, 100.0, 4.0), latency(1, Way.PLUGIN, 2.0, 101.0, 8.0)]
+    found = [latency(1, Way.FLOOR, 1.0, 100.0, 4.0), latency(1, Way.PLUGIN, 2.0, 101.0, 40.0)]
     assert times(found, 1, Way.PLUGIN, Way.FLOOR) == 2.0
 
 

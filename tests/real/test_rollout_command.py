@@ -17,8 +17,9 @@ pytestmark = pytest.mark.vllm
 
 EXAMPLES, ROLLOUTS = 1, 2
 WORDS = ["-n", EXAMPLES, "-r", ROLLOUTS, "-t", 12, "-T", 1.0, "-k", "SOME_KEY", "--no-progress"]
-ENVIRONMENTS = {"arithmetic": "{}", "number-guess": '{"highest": 1000000000, "max_turns": 4}', "word-game": "{}"}
-"""With the arguments of each. A number from so many is not hit: the games go on to their last turn."""
+ENVIRONMENTS = {"arithmetic": "{}", "number-guess": '{"highest": 1000000000000, "max_turns": 4}', "word-game": "{}"}
+"""With the arguments of each. Numbers of more digits than are read of a guess are not hit: these games go on to their
+last turn."""
 
 
 async def tito_rollout(environment: str, server: LocalServer, folder: Path) -> str:

@@ -15,7 +15,7 @@ import pytest
 import verifiers_tito as vf
 import verifiers_tito.tinker as tinker
 from tests.conftest import MODELS
-from tests.real.guessing import guessing_games
+from tests.real.guessing import FEWEST_TOKENS, guessing_games
 from verifiers_tito.local.models import build_model
 from verifiers_tito.local.server import LocalServer
 from verifiers_tito.tinker import types
@@ -60,7 +60,7 @@ async def test_the_learner_sees_what_was_sampled_and_notices_one_altered_bridge_
     with create_training_client(Path(server.options.model), folder=tmp_path, tokens_per_batch=512) as client:
         answer = await client.forward(datums, "ppo")
         report = compare_logprobs(datums, answer.logprobs)
-        assert report.tokens >= 6 * 4 * 4
+        assert report.tokens >= FEWEST_TOKENS
         report.require()
         assert answer.metrics["ratio:mean"] == pytest.approx(1.0, abs=1e-5)
         assert answer.metrics["ratio:max"] <= report.largest_ratio == pytest.approx(1.0, abs=1.1e-3)

@@ -39,7 +39,7 @@ from vllm import SamplingParams
 from vllm.v1.engine.detokenizer import FastIncrementalDetokenizer
 from verifiers_tito.vllm_plugin.compat import load_vllm
 from verifiers_tito.vllm_plugin.prompt_tail import behind_the_tail, install
-install(load_vllm().decoders)
+install(load_vllm().detokenizer)
 request = SimpleNamespace(request_id="0", sampling_params=SamplingParams(), prompt_token_ids=[0] * 1000)
 with behind_the_tail():
     ours = FastIncrementalDetokenizer(SimpleNamespace(_tokenizer=None), request)

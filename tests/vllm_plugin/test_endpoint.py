@@ -8,6 +8,7 @@ from __future__ import annotations
 import inspect
 import json
 from collections.abc import AsyncIterator
+from contextlib import suppress
 from dataclasses import dataclass, field
 from types import SimpleNamespace
 from typing import Any
@@ -49,7 +50,7 @@ async def keep_alive(stream: AsyncIterator[str], interval_seconds: float) -> Asy
         yield f"{event} every {interval_seconds}"
 
 
-def make_plugin(decoders: Any = None) -> ChatTokensPlugin:
+def make_plugin(detokenizer: Any = None) -> ChatTokensPlugin:
     vllm = VLLM(
         version="0.32.0",
         chat_request=ChatRequest,
@@ -65,7 +66,7 @@ def make_plugin(decoders: Any = None) -> ChatTokensPlugin:
         request=Request,
         json_response=JSONResponse,
         streaming_response=StreamingResponse,
-        decoders=decoders or SimpleNamespace(DecodeStream=dict),
+        detokenizer=detokenizer,
     )
     return ChatTokensPlugin(vllm=vllm)
 
@@ -113,10 +114,10 @@ class Chat:
         return self.answer
 
 
-async def started_app(chat: Any, *, engine_client: Any = "an engine", decoders: Any = None) -> App:
+async def started_app(chat: Any, *, engine_client: Any = "an engine", detokenizer: Any = None) -> App:
     app = App()
     app.state.openai_serving_chat = chat
-    plugin = make_plugin(decoders)
+    plugin = make_plugin(detokenizer)
     plugin.attach_router(app)
     await plugin.init_state(engine_client, app.state, app.state.args)
     return app
@@ -172,19 +173,51 @@ async def test_the_chat_routes_own_handler_is_left_as_it_was() -> None:
     assert "render_chat_request" not in vars(chat)
 
 
-async def test_only_within_the_handler_is_text_begun_behind_the_tail_of_a_prompt() -> None:
-    decoders, prompt_ids, within = SimpleNamespace(DecodeStream=dict), [0] * 1000, []
+class Detokenizer:
+    """vLLM's module, as far as it makes a stream of text for a prompt of a thousand ids."""
+
+    def __init__(self) -> None:
+        self.tokenizers = SimpleNamespace(decoders=SimpleNamespace(DecodeStream=dict))
+
+    def stream(self) -> Any:
+        return self.tokenizers.decoders.DecodeStream(ids=[0] * 1000, skip_special_tokens=True)
+
+
+@pytest.mark.parametrize("answer", [ChatResponse(text="4"), KeyError("a fault of the engine's")])
+async def test_only_within_the_handler_is_text_begun_behind_the_tail_of_a_prompt(answer: Any) -> None:
+    detokenizer, within = Detokenizer(), []
 
     class Texts(Chat):
         async def create_chat_completion(self, request: Any, raw_request: Any) -> Any:
-            within.append(decoders.DecodeStream(ids=prompt_ids))
+            within.append(type(detokenizer.stream()))
+            if isinstance(self.answer, Exception):
+                raise self.answer
             return self.answer
 
-    app = await started_app(Texts(answer=ChatResponse(text="4")), decoders=decoders)
-    await app.post()
+    app = await started_app(Texts(answer=answer), detokenizer=detokenizer)
+    with suppress(KeyError):
+        await app.post()
 
-    assert [type(stream) for stream in within] == [TailStream]
-    assert decoders.DecodeStream(ids=prompt_ids) == {"ids": prompt_ids, "skip_special_tokens": False}
+    assert within == [TailStream]
+    assert type(detokenizer.stream()) is dict
+
+
+async def test_the_text_of_a_streamed_answer_is_begun_behind_the_tail_too() -> None:
+    detokenizer = Detokenizer()
+
+    async def events() -> AsyncIterator[str]:
+        yield type(detokenizer.stream()).__name__
+
+    app = await started_app(Chat(answer=events()), detokenizer=detokenizer)
+    answer = await app.post()
+
+    assert [event async for event in answer.body_iterator] == ["TailStream every 5.0"]
+
+
+async def test_a_server_without_the_route_keeps_its_detokenizer() -> None:
+    detokenizer = Detokenizer()
+    await started_app(None, detokenizer=detokenizer)
+    assert detokenizer.tokenizers.decoders.DecodeStream is dict
 
 
 async def test_an_error_of_the_handler_keeps_its_status() -> None:

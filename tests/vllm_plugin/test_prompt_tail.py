@@ -1,8 +1,9 @@
-"""An answer's text behind the tail of its prompt is the text behind the whole prompt, id by id."""
+"""An answer's text behind the tail of its prompt is the text behind the whole prompt, id by id, but for one fault."""
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+import asyncio
+from collections.abc import AsyncGenerator, Iterator
 from random import Random
 from types import SimpleNamespace
 from typing import Any
@@ -15,7 +16,13 @@ from tokenizers import AddedToken, Tokenizer, decoders, models
 from tests.corpus.families import FAMILIES
 from tests.corpus.family import Family, load
 from verifiers_tito.testing import FakeTokenizer
-from verifiers_tito.vllm_plugin.prompt_tail import TailStream, behind_the_tail, install, tail
+from verifiers_tito.vllm_plugin.prompt_tail import (
+    TailStream,
+    behind_the_tail,
+    install,
+    streamed_behind_the_tail,
+    tail,
+)
 
 LIBRARY = decoders.DecodeStream
 ONE_OF_EACH_VOCABULARY = {family.tokenizer.base: family for family in FAMILIES}.values()
@@ -100,17 +107,97 @@ def test_a_tail_has_text_in_it_because_the_space_at_the_beginning_of_a_text_is_l
     assert TailStream(LIBRARY, prompt_ids, skip_special_tokens=True).step(tokenizer, 1) == " world"
 
 
+def byte_fallback() -> Tokenizer:
+    """Words, and each byte as an id of its own: byte b is id b."""
+    names = {f"<0x{byte:02X}>": byte for byte in range(256)} | {"▁a": 256}
+    tokenizer = Tokenizer(models.WordLevel(names, unk_token="▁a"))
+    steps = [decoders.Replace("▁", " "), decoders.ByteFallback(), decoders.Fuse(), decoders.Strip(" ", 1, 0)]
+    tokenizer.decoder = decoders.Sequence(steps)
+    return tokenizer
+
+
+@pytest.mark.parametrize("broken", [False, True])
+def test_vllm_repeats_a_prompt_that_ends_with_a_long_run_of_broken_bytes_and_we_do_not(broken: bool) -> None:
+    prompt_ids = [256] * 100 + [0xFF] * broken + list("🫠".encode()) * 8
+    tokenizer = byte_fallback()
+    ours = TailStream(LIBRARY, prompt_ids, skip_special_tokens=True)
+    assert list(steps(ours, tokenizer, [256, 256], skip=True)) == [" a", " a"]
+    theirs = "".join(filter(None, steps(LIBRARY(prompt_ids, True), tokenizer, [256, 256], skip=True)))
+    assert (theirs == " a a") is not broken
+
+
+def vllms_module() -> Any:
+    """As much of vLLM's as looks the stream up."""
+    return SimpleNamespace(tokenizers=SimpleNamespace(decoders=decoders))
+
+
+def kind(module: Any, ids: list[int] | None = None) -> type:
+    """Of the stream that vLLM gets for a prompt, a long one where no other is given."""
+    return type(module.tokenizers.decoders.DecodeStream(ids=ids or [0] * LONG, skip_special_tokens=True))
+
+
 def test_only_long_prompts_of_our_route_get_it() -> None:
-    module = SimpleNamespace(DecodeStream=LIBRARY)
+    module = vllms_module()
     install(module)
     install(module)
-    streams = module.DecodeStream
-    assert isinstance(streams(ids=[0] * LONG), LIBRARY)
+    assert kind(module) is LIBRARY
     with behind_the_tail():
-        assert isinstance(streams(ids=[0] * LONG, skip_special_tokens=True), TailStream)
-        assert isinstance(streams(ids=[0] * 32), LIBRARY)
-        assert isinstance(streams(skip_special_tokens=True), LIBRARY)
-    assert isinstance(streams(ids=[0] * LONG), LIBRARY)
+        assert kind(module) is TailStream
+        assert kind(module, [0] * 32) is LIBRARY
+        assert type(module.tokenizers.decoders.DecodeStream(skip_special_tokens=True)) is LIBRARY
+    assert kind(module) is LIBRARY
+    assert decoders.DecodeStream is LIBRARY
+
+
+@pytest.mark.parametrize("module", [None, SimpleNamespace(), SimpleNamespace(tokenizers=SimpleNamespace(decoders=0))])
+def test_a_vllm_that_looks_up_no_stream_is_left_as_it_is(module: Any) -> None:
+    before = repr(module)
+    install(module)
+    assert repr(module) == before
+
+
+async def test_requests_of_other_routes_at_the_same_time_do_not_get_it() -> None:
+    module, entered, left = vllms_module(), asyncio.Event(), asyncio.Event()
+    install(module)
+
+    async def ours() -> list[type]:
+        with behind_the_tail():
+            entered.set()
+            await left.wait()
+            child = await asyncio.create_task(asyncio.to_thread(kind, module))
+            return [kind(module), child]
+
+    running = asyncio.create_task(ours())
+    await entered.wait()
+    assert kind(module) is LIBRARY
+    left.set()
+    assert await running == [TailStream, TailStream]
+
+
+async def test_a_streamed_answer_gets_it_with_its_first_event_and_is_closed_with_its_reader() -> None:
+    module, ended = vllms_module(), asyncio.Event()
+    install(module)
+
+    async def answer() -> AsyncGenerator[str, None]:
+        try:
+            yield kind(module).__name__
+            yield kind(module).__name__
+        finally:
+            ended.set()
+
+    events = streamed_behind_the_tail(answer())
+    assert await asyncio.create_task(anext(events)) == "TailStream"  # as vLLM's keep-alive asks, each in its own task
+    assert await asyncio.create_task(anext(events)) == "DecodeStream"
+    await events.aclose()
+    assert ended.is_set()
+
+
+async def test_a_streamed_answer_may_be_empty() -> None:
+    async def nothing() -> AsyncGenerator[str, None]:
+        for event in ():
+            yield event
+
+    assert [event async for event in streamed_behind_the_tail(nothing())] == []
 
 
 def test_what_one_request_decodes_does_not_grow_with_its_prompt() -> None:
@@ -121,9 +208,14 @@ def test_what_one_request_decodes_does_not_grow_with_its_prompt() -> None:
         given.append(len(ids))
         return LIBRARY(ids=ids, skip_special_tokens=skip_special_tokens)
 
-    tokenizer = sentence_piece()
-    stream = TailStream(library, [0] * 100_000, skip_special_tokens=True)
-    assert given == []
-    assert [stream.step(tokenizer, i) for i in (1, 0)] == [" world", " Hello"]
+    class Counted:
+        def decode(self, ids: list[int], *, skip_special_tokens: bool) -> str:
+            given.append(len(ids))
+            return str(tokenizer.decode(ids, skip_special_tokens=skip_special_tokens))
+
+    tokenizer, prompt_ids = sentence_piece(), [0] * 100_000
+    assert len(tail(prompt_ids, Counted(), skip_special_tokens=True)) == 32
+    stream = TailStream(library, prompt_ids, skip_special_tokens=True)
     assert given == [32]
-    assert stream.step.__self__.__class__ is LIBRARY  # type: ignore[attr-defined]
+    assert [stream.step(tokenizer, i) for i in (1, 0, 1)] == [" world", " Hello", " world"]
+    assert given == [32, 32]

@@ -45,8 +45,8 @@ class VLLM:
     request: type[Any]
     json_response: type[Any]
     streaming_response: type[Any]
-    decoders: Any
-    """The module `tokenizers.decoders`, with which vLLM makes text of ids."""
+    detokenizer: Any = None
+    """The module that makes text of sampled ids, None where there is no such module."""
 
 
 def load_vllm() -> VLLM:
@@ -71,7 +71,7 @@ def load_vllm() -> VLLM:
         request=find("Request", ("fastapi",)),
         json_response=find("JSONResponse", ("fastapi.responses",)),
         streaming_response=find("StreamingResponse", ("fastapi.responses",)),
-        decoders=find("decoders", ("tokenizers",)),
+        detokenizer=_module("vllm.v1.engine.detokenizer"),
     )
 
 
@@ -98,6 +98,13 @@ def _vllm_version() -> str:
             f"here ({exc}). Install it with: pip install 'verifiers-tito[vllm]'"
         ) from exc
     return str(getattr(module, "__version__", "of unknown version"))
+
+
+def _module(name: str) -> Any:
+    try:
+        return import_module(name)
+    except ImportError:
+        return None
 
 
 def _sse_keep_alive() -> Callable[[Any, float], Any]:

@@ -16,7 +16,7 @@ import msgspec
 from verifiers_tito.vllm_plugin.answering import answering, completion_body
 from verifiers_tito.vllm_plugin.capabilities import find_capabilities
 from verifiers_tito.vllm_plugin.compat import VLLM, load_vllm
-from verifiers_tito.vllm_plugin.prompt_tail import behind_the_tail, install
+from verifiers_tito.vllm_plugin.prompt_tail import behind_the_tail, install, streamed_behind_the_tail
 from verifiers_tito.vllm_plugin.serving import error_body, tokens_handler, tokens_request_class
 from verifiers_tito.wire.answers import TokenRouteCapabilities
 from verifiers_tito.wire.routes import CHAT_TOKENS
@@ -57,7 +57,6 @@ class ChatTokensPlugin:
 
     async def init_state(self, engine_client: Any, state: Any, args: Any) -> None:
         """Prepares the handler. A server that cannot serve the route still starts, and the route says why."""
-        install(self._vllm.decoders)
         setattr(state, _STATE_NAME, self._service(engine_client, state, args))
 
     def _service(self, engine_client: Any, state: Any, args: Any) -> _Service | _Unavailable:
@@ -73,6 +72,7 @@ class ChatTokensPlugin:
             )
         except TypeError as exc:
             return _Unavailable(str(exc))
+        install(vllm.detokenizer)
         found = find_capabilities(vllm_version=vllm.version, chat=chat, engine_client=engine_client, args=args)
         return _Service(handler=handler, capabilities=found)
 
@@ -145,6 +145,7 @@ def _http_answer(vllm: VLLM, answer: Any, *, request: Any, raw_request: Any) -> 
         return vllm.json_response(content=completion_body(answer, request), headers=headers)
     arguments = getattr(raw_request.app.state, "args", None)
     interval_seconds = float(getattr(arguments, "sse_keep_alive_interval", 0))
+    events = streamed_behind_the_tail(answer)
     return vllm.streaming_response(
-        content=vllm.sse_keep_alive(answer, interval_seconds), media_type="text/event-stream"
+        content=vllm.sse_keep_alive(events, interval_seconds), media_type="text/event-stream"
     )
