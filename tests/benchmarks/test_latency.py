@@ -53,7 +53,7 @@ def latency(history: int, way: Way, *ms: float) -> Latency:
 
 def test_ways_are_compared_turn_by_turn() -> None:
     found = [latency(1, Way.FLOOR, 1.0, 100.0, 4.0), latency(1, Way.PLUGIN, 2.0, 101.0, 40.0)]
-    assert times(found, 1, Way.PLUGIN, Way.FLOOR) == 2.0
+    assert times(found, Way.PLUGIN, Way.FLOOR, 1) == 2.0
 
 
 @pytest.mark.parametrize(
