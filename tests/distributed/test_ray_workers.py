@@ -16,6 +16,7 @@ from openai import AuthenticationError
 
 import verifiers_tito as vf
 from tests.conftest import FAKE_MODEL, FakeMaker
+from tests.local.stand_in_program import eventually, is_alive
 from verifiers_tito import cli
 from verifiers_tito.distributed import RayWorkers
 from verifiers_tito.testing import Completion, FakeRequest, FakeVLLM
@@ -44,6 +45,9 @@ class Meeting:
     def __init__(self) -> None:
         self._processes: set[int] = set()
         self._is_complete = asyncio.Event()
+
+    async def processes(self) -> set[int]:
+        return self._processes
 
     async def arrive(self, process: int) -> None:
         self._processes.add(process)
@@ -112,13 +116,16 @@ async def evaluate(env: vf.Environment, client: vf.ClientConfig, workers: RayWor
 async def test_a_node_is_killed_in_mid_run_and_every_rollout_is_there_once(
     cluster: Any, qwen3_fake: FakeMaker, tmp_path: Path, caplog: pytest.LogCaptureFixture
 ) -> None:
-    killing: list[threading.Thread] = []
+    killed: list[int] = []
 
     def kill_a_node(everything: list[Any], new: list[Any], metadata: dict[str, Any]) -> None:
-        if not killing:
-            node = cluster.list_all_nodes()[-1]
-            killing.append(threading.Thread(target=cluster.remove_node, args=(node,), kwargs={"allow_graceful": False}))
-            killing[0].start()
+        """Returns when a worker is dead. Until then the servers answer nobody, who are in this thread, too: it cannot
+        finish what it has under way."""
+        if not killed:
+            workers = ray.get(meeting.processes.remote())
+            cluster.remove_node(cluster.list_all_nodes()[-1], allow_graceful=False)
+            assert eventually(lambda: not all(map(is_alive, workers)))
+            killed.extend(pid for pid in workers if not is_alive(pid))
 
     meeting = ray.remote(Meeting).options(num_cpus=0, resources={"head": 1}, max_concurrency=EXAMPLES * EACH).remote()
     async with qwen3_fake(numbered, api_key=KEY) as one, qwen3_fake(numbered, api_key=KEY, max_model_len=4096) as other:
@@ -130,8 +137,8 @@ async def test_a_node_is_killed_in_mid_run_and_every_rollout_is_there_once(
                 results_path=tmp_path,
                 on_progress=kill_a_node,
             )
-        killing[0].join()
         asked = [len([request for request in fake.posts if "completions" in request.path]) for fake in (one, other)]
+    assert len(killed) == 1
     assert "a worker is lost: what it had under way is run by another one" in caplog.text
     assert min(asked) > 0, "one of the servers was never asked"
     check(tmp_path, results["outputs"])
