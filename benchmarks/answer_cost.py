@@ -36,6 +36,7 @@ from rich.console import Console
 from rich.table import Table
 
 import verifiers_tito as vf
+from benchmarks.bare_request import bare_body
 from benchmarks.command import options_from, run_as_command
 from benchmarks.fake_process import MODEL, FakeProcess
 from benchmarks.results import provenance, require_tokenizer, write
@@ -43,8 +44,6 @@ from verifiers_tito.errors import ConfigError, InvalidModelResponseError
 from verifiers_tito.tokenization import LocalTokenizer
 from verifiers_tito.types import step_tokens
 from verifiers_tito.wire import routes
-from verifiers_tito.wire.logprobs_form import LogprobsForm
-from verifiers_tito.wire.prompt_digest import PromptEcho
 
 RESULT = Path("runs/benchmarks/answer_cost.json")
 GOAL_TIMES_LESS = 10.0
@@ -92,7 +91,7 @@ class AnswerCost:
 
 
 class ReceivedBytes:
-    """Counts what the answers to the `openai` package held; our clients count themselves."""
+    """Counts what the answers to one of the others held; our clients count themselves."""
 
     def __init__(self) -> None:
         self.count = 0
@@ -158,9 +157,7 @@ async def theirs(client: openai.AsyncOpenAI) -> Ask:
 
 async def bare(session: aiohttp.ClientSession, url: str, received: ReceivedBytes, tokenizer: LocalTokenizer) -> Ask:
     """The exchange alone. How many tokens its answers hold is read once: they are the same each time."""
-    fields = {"model": MODEL, "messages": [], "tokens": tokenizer.transformers_tokenizer.encode(QUESTION)}
-    form = {"prompt_echo": PromptEcho.DIGEST, "logprobs_form": LogprobsForm.ARRAY}
-    body = json.dumps({**fields, **form, "logprobs": True, "return_token_ids": True, "temperature": 1.0}).encode()
+    body = bare_body(tokenizer.transformers_tokenizer.encode(QUESTION), model=MODEL, temperature=1.0)
 
     async def exchange() -> bytes:
         async with session.post(url, data=body, headers={"Content-Type": "application/json"}) as answer:

@@ -33,6 +33,7 @@ from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, T
 from rich.table import Table
 
 import verifiers_tito as vf
+from benchmarks.bare_request import bare_body
 from benchmarks.command import options_from, run_as_command
 from benchmarks.results import provenance, require_tokenizer, write
 from benchmarks.words import Words
@@ -144,21 +145,16 @@ class Floor:
         self._http = http
         self._fields = {
             "model": model,
-            "messages": [],
             "max_completion_tokens": options.max_tokens,
             "temperature": 1.0,
             "ignore_eos": True,
-            "logprobs": True,
-            "return_token_ids": True,
-            "prompt_echo": "digest",
-            "logprobs_form": "array",
         }
         self.ids = list(ids)
 
     async def turn(self, said: Sequence[int]) -> float:
         """Milliseconds from the body to the last byte of the answer."""
         self.ids += said
-        body = json.dumps({**self._fields, "tokens": self.ids}).encode()
+        body = bare_body(self.ids, **self._fields)
         started = time.perf_counter()
         async with self._http.post(routes.CHAT_TOKENS, data=body) as answer:
             content = await answer.read()

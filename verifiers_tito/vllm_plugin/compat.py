@@ -45,7 +45,7 @@ class VLLM:
     request: type[Any]
     json_response: type[Any]
     streaming_response: type[Any]
-    detokenizer: Any = None
+    detokenizer: Any
     """The module that makes text of sampled ids, None where there is no such module."""
 
 
@@ -101,6 +101,7 @@ def _vllm_version() -> str:
 
 
 def _module(name: str) -> Any:
+    """None where it cannot be imported."""
     try:
         return import_module(name)
     except ImportError:
@@ -109,12 +110,9 @@ def _module(name: str) -> Any:
 
 def _sse_keep_alive() -> Callable[[Any, float], Any]:
     """vLLM's comment lines that keep an idle stream open; releases before 0.29 stream without."""
-    for module in _SSE_KEEP_ALIVE:
-        try:
-            return getattr(import_module(module), "with_sse_keep_alive", _without_keep_alive)
-        except ImportError:
-            continue
-    return _without_keep_alive
+    modules = (_module(name) for name in _SSE_KEEP_ALIVE)
+    found = next((module for module in modules if module is not None), None)
+    return getattr(found, "with_sse_keep_alive", _without_keep_alive)
 
 
 def _without_keep_alive(stream: Any, interval_seconds: float) -> Any:
